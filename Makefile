@@ -1,0 +1,67 @@
+# `make help` lists everything there is. The first target used sets up its own .venv with pinned versions.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The first Python of 3.11 or newer; set PYTHON=... to choose another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
+# The kernels run once more as plain Python: what they compute must not depend on the compiler.
+KERNEL_TESTS := tests/test_als.py tests/test_retrieval.py tests/test_metrics.py tests/test_csr_kernels.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench quality notebooks clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.runtime ## the main job on the bundled data, from log to recommendations
+	$(BIN)/recsys demo --output demo
+
+test: $(VENV)/.test lint ## lint, types, all tests, and the kernels again without compilation
+	$(BIN)/python -m pytest tests
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(KERNEL_TESTS)
+
+lint: $(VENV)/.test ## ruff and mypy
+	$(BIN)/ruff check recsys tests data
+	$(BIN)/ruff format --check recsys tests data
+	$(BIN)/mypy
+
+format: $(VENV)/.test ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix recsys tests data
+	$(BIN)/ruff format recsys tests data
+
+bench: $(VENV)/.bench ## speed and memory as ratios to named rivals, with the quality beside them
+	$(BIN)/python tests/benchmarks/bench_ingest.py
+	$(BIN)/python tests/benchmarks/bench_als.py
+
+quality: $(VENV)/.bench ## our numbers beside published ones, on real data where it is present
+	$(BIN)/python tests/benchmarks/quality.py
+
+notebooks: $(VENV)/.notebooks ## execute the notebooks
+	$(BIN)/python -m jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+
+clean: ## remove the environment and everything built
+	rm -rf $(VENV) build demo *.egg-info .mypy_cache .ruff_cache .hypothesis
+	find recsys tests data -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Error: no Python 3.11 or newer was found. Set PYTHON=/path/to/python3." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: pyproject.toml setup.cfg constraints.txt | $(BIN)/python
+	$(INSTALL) .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml setup.cfg constraints.txt | $(BIN)/python
+	$(INSTALL) '.[test,lint]'
+	@touch $@ $(VENV)/.runtime
+
+$(VENV)/.bench: pyproject.toml setup.cfg constraints.txt | $(BIN)/python
+	$(INSTALL) '.[bench]'
+	@touch $@
+
+$(VENV)/.notebooks: pyproject.toml setup.cfg constraints.txt | $(BIN)/python
+	$(INSTALL) '.[notebooks]'
+	@touch $@

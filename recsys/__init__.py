@@ -1,0 +1,66 @@
+"""recsys: from an event log to embeddings and ranked recommendations.
+
+Names are imported when they are first used, so that `import recsys` and the command line's help are quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recsys import datasets, errors, split
+    from recsys.embeddings import Embeddings
+    from recsys.evaluation import evaluate
+    from recsys.ids import IdMap
+    from recsys.ingest import read_interactions
+    from recsys.interactions import Interactions
+    from recsys.loading import load
+    from recsys.model import Model
+    from recsys.trainers import ALS, Popularity
+
+__all__ = [
+    "ALS",
+    "Embeddings",
+    "IdMap",
+    "Interactions",
+    "Model",
+    "Popularity",
+    "__version__",
+    "datasets",
+    "errors",
+    "evaluate",
+    "load",
+    "read_interactions",
+    "split",
+]
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "ALS": "recsys.trainers",
+    "Embeddings": "recsys.embeddings",
+    "IdMap": "recsys.ids",
+    "Interactions": "recsys.interactions",
+    "Model": "recsys.model",
+    "Popularity": "recsys.trainers",
+    "evaluate": "recsys.evaluation",
+    "load": "recsys.loading",
+    "read_interactions": "recsys.ingest",
+}
+_MODULES = ("datasets", "errors", "split")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"recsys.{name}")
+    else:
+        raise AttributeError(f"module 'recsys' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
