@@ -1,0 +1,477 @@
+"""`Interactions`: who touched what, how much and when, as an immutable sparse user-item matrix with its ids.
+
+May import errors, ids, storage, kernels. Reading logs is the work of `recsys.ingest`, cutting into train and test that
+of `recsys.split`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+
+from recsys.errors import DataError, ParameterError, closest_hint, quote_some
+from recsys.ids import IdMap
+from recsys.kernels import csr
+from recsys.storage import Stored, id_table, open_stored, read_ids, write_stored
+
+__all__ = ["DUPLICATE_RULES", "Interactions"]
+
+DUPLICATE_RULES = {"sum": csr.SUM, "count": csr.COUNT, "max": csr.MAX, "last": csr.LAST}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Interactions:
+    """Events gathered to one entry per user and item, in compressed rows, one row a user.
+
+    users, items : ids and their positions.
+    indptr : (n_users + 1,) int64, where each user's entries begin and end.
+    indices : (n_interactions,) int32, item positions, strictly rising within a row.
+    weights : (n_interactions,) float32, finite.
+    timestamps : (n_interactions,) int64, microseconds since 1970 UTC, of the latest event of the entry; or None.
+    provenance : where the events came from; saved with the data.
+
+    Nothing can be changed after construction; each method returns new Interactions. Raises `DataError` when the parts do
+    not fit together.
+    """
+
+    users: IdMap
+    items: IdMap
+    indptr: np.ndarray
+    indices: np.ndarray
+    weights: np.ndarray
+    timestamps: np.ndarray | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        wanted = {"indptr": np.int64, "indices": np.int32, "weights": np.float32, "timestamps": np.int64}
+        lengths = {"indptr": len(self.users) + 1}
+        for name, dtype in wanted.items():
+            array = getattr(self, name)
+            if array is None:
+                continue
+            length = lengths.get(name, len(self.indices))
+            if array.dtype != dtype or array.shape != (length,):
+                raise DataError(
+                    f"Interactions.{name} must be {np.dtype(dtype)} of shape ({length},). "
+                    f"Got {array.dtype} of shape {array.shape}."
+                )
+            view = array.view()
+            view.flags.writeable = False
+            object.__setattr__(self, name, view)
+        if self.indptr[0] != 0 or self.indptr[-1] != len(self.indices) or (np.diff(self.indptr) < 0).any():
+            raise DataError("Interactions.indptr must rise from 0 to the number of entries.")
+        if not csr.rows_are_sorted(self.indptr, self.indices, len(self.items)):
+            raise DataError("Interactions.indices must strictly rise within each row and lie within the items.")
+        if not np.isfinite(self.weights).all():
+            user, item = self._first_ids(~np.isfinite(self.weights))
+            raise DataError(f"Every weight must be a finite number. That of user {user!r} and item {item!r} is not.")
+
+    # ---- making -------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_events(
+        cls,
+        users: IdMap,
+        items: IdMap,
+        user_positions: np.ndarray,
+        item_positions: np.ndarray,
+        weights: np.ndarray | None = None,
+        timestamps: np.ndarray | None = None,
+        *,
+        duplicates: str = "sum",
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Interactions:
+        """Gathers events given as positions, in the order of the log. No weights means 1 each.
+
+        duplicates : what becomes of several events of one user and item: "sum" of their weights, their "count", the
+            "max", or the "last" (by timestamp, then by order).
+        """
+        if duplicates not in DUPLICATE_RULES:
+            raise ParameterError(f"`duplicates` must be one of {quote_some(DUPLICATE_RULES)}. Got {duplicates!r}.")
+        by_item = csr.counting_order(item_positions, len(items), np.empty(0, np.int64))
+        order = csr.counting_order(user_positions, len(users), by_item)
+        del by_item
+        indptr = csr.row_pointers(user_positions, len(users))
+        indices = item_positions[order].astype(np.int32, copy=False)
+        gathered = np.ones(len(order), np.float32) if weights is None else weights[order].astype(np.float32, copy=False)
+        times = np.empty(0, np.int64) if timestamps is None else timestamps[order]
+        del order
+        indptr = csr.merge_duplicates(indptr, indices, gathered, times, DUPLICATE_RULES[duplicates])
+        n = int(indptr[-1])
+        if n < len(indices):
+            indices, gathered, times = indices[:n].copy(), gathered[:n].copy(), times[:n].copy()
+        return cls(users, items, indptr, indices, gathered, None if timestamps is None else times, provenance or {})
+
+    @classmethod
+    def from_csr(cls, matrix: Any, *, users: Any = None, items: Any = None) -> Interactions:
+        """From a scipy sparse matrix or array of users × items; ids default to the row and column numbers."""
+        rows = scipy.sparse.csr_array(matrix).astype(np.float32)
+        rows.sum_duplicates()
+        n_users, n_items = rows.shape
+        user_map = IdMap(np.arange(n_users) if users is None else users, name="user_id")
+        item_map = IdMap(np.arange(n_items) if items is None else items, name="item_id")
+        if (len(user_map), len(item_map)) != rows.shape:
+            raise DataError(
+                f"The matrix is {n_users} × {n_items} (users × items), the ids are {len(user_map)} × {len(item_map)}."
+            )
+        return cls(user_map, item_map, rows.indptr.astype(np.int64), rows.indices.astype(np.int32), rows.data)
+
+    # ---- looking ------------------------------------------------------------------------------------------------
+
+    @property
+    def n_users(self) -> int:
+        """Number of users (rows)."""
+        return len(self.users)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items (columns)."""
+        return len(self.items)
+
+    @property
+    def n_interactions(self) -> int:
+        """Number of stored user-item pairs."""
+        return len(self.indices)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_users, n_items)."""
+        return self.n_users, self.n_items
+
+    @property
+    def density(self) -> float:
+        """Share of all user-item pairs that are stored, 0 for empty data."""
+        return self.n_interactions / (self.n_users * self.n_items) if self.n_interactions else 0.0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays, ids not counted."""
+        arrays = (self.indptr, self.indices, self.weights, self.timestamps)
+        return sum(array.nbytes for array in arrays if array is not None)
+
+    @cached_property
+    def item_counts(self) -> np.ndarray:
+        """(n_items,) int64: in how many users' rows each item stands."""
+        return np.bincount(self.indices, minlength=self.n_items)
+
+    @property
+    def user_counts(self) -> np.ndarray:
+        """(n_users,) int64: how many items each user has."""
+        return np.diff(self.indptr)
+
+    @cached_property
+    def by_item(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The same entries by item: indptr (n_items + 1,) int64, user positions int32, weights float32. Made once, kept."""
+        indptr, rows, order = csr.transpose(self.indptr, self.indices, self.n_items)
+        return indptr, rows, self.weights[order]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over ids, entries, weights and timestamps: equal data have equal fingerprints."""
+        digest = hashlib.sha256()
+        for ids in (self.users, self.items):
+            digest.update(b"integer" if ids.is_integer else b"string")
+            for part in ids.content():
+                digest.update(part)
+        for array in (self.indptr, self.indices, self.weights, self.timestamps):
+            digest.update(b"none" if array is None else np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    def __len__(self) -> int:
+        return self.n_interactions
+
+    def __repr__(self) -> str:
+        if self.n_interactions == 0:
+            return f"Interactions({self.n_users:,} users × {self.n_items:,} items, empty)"
+        low, high = self.weights.min(), self.weights.max()
+        parts = [
+            f"{self.n_users:,} users × {self.n_items:,} items",
+            f"{self.n_interactions:,} interactions",
+            f"density {100 * self.density:.3g} %",
+            f"weight {low:g}" if low == high else f"weights {low:g} to {high:g}",
+        ]
+        if self.timestamps is not None:
+            first, last = (np.datetime64(int(t), "us") for t in (self.timestamps.min(), self.timestamps.max()))
+            parts.append(f"{np.datetime_as_string(first, 'D')} to {np.datetime_as_string(last, 'D')}")
+        return f"Interactions({', '.join(parts)})"
+
+    def to_csr(self) -> scipy.sparse.csr_array:
+        """As a scipy CSR array of users × items, float32. A copy: changing it changes nothing here."""
+        return scipy.sparse.csr_array((self.weights.copy(), self.indices.copy(), self.indptr.copy()), shape=self.shape)
+
+    def to_frame(self) -> pd.DataFrame:
+        """As a DataFrame with columns user_id, item_id, weight and, if there are times, timestamp (datetime64[us], UTC)."""
+        columns = {"user_id": self.users.series(self.row_positions()), "item_id": self.items.series(self.indices)}
+        columns["weight"] = pd.Series(self.weights.copy())
+        if self.timestamps is not None:
+            columns["timestamp"] = pd.Series(self.timestamps.astype("datetime64[us]"))
+        return pd.DataFrame(columns)
+
+    def row_positions(self) -> np.ndarray:
+        """(n_interactions,) int32: the user position of each entry."""
+        return np.repeat(np.arange(self.n_users, dtype=np.int32), self.user_counts)
+
+    # ---- choosing -----------------------------------------------------------------------------------------------
+
+    def k_core(self, *, users: int = 5, items: int = 5) -> Interactions:
+        """Drops users with fewer than `users` items and items with fewer than `items` users, again and again until stable.
+
+        The result is empty when no such core exists.
+        """
+        for name, value in (("users", users), ("items", items)):
+            if not isinstance(value, (int, np.integer)) or value < 0:
+                raise ParameterError(f"The `{name}` parameter of k_core must be an int >= 0. Got {value!r}.")
+        rows, columns = self.row_positions(), self.indices
+        keep = np.ones(self.n_interactions, dtype=bool)
+        while True:
+            enough_items = np.bincount(rows[keep], minlength=self.n_users) >= users
+            enough_users = np.bincount(columns[keep], minlength=self.n_items) >= items
+            kept = keep & enough_items[rows] & enough_users[columns]
+            if kept.sum() == keep.sum():
+                return self.select(kept)
+            keep = kept
+
+    def filter(
+        self,
+        *,
+        users: Any = None,
+        items: Any = None,
+        min_weight: float | None = None,
+        max_weight: float | None = None,
+        since: Any = None,
+        until: Any = None,
+    ) -> Interactions:
+        """Keeps what fulfils every condition given; ids left without interactions go.
+
+        users, items : ids to keep; unknown ones raise `UnknownIdError`.
+        min_weight, max_weight : both inclusive.
+        since, until : dates, strings or Unix seconds; `since` inclusive, `until` exclusive.
+        """
+        keep = np.ones(self.n_interactions, dtype=bool)
+        if users is not None:
+            keep &= _mask(self.users.positions(users), self.n_users)[self.row_positions()]
+        if items is not None:
+            keep &= _mask(self.items.positions(items), self.n_items)[self.indices]
+        if min_weight is not None:
+            keep &= self.weights >= min_weight
+        if max_weight is not None:
+            keep &= self.weights <= max_weight
+        if since is not None:
+            keep &= self.required_timestamps("filter(since=…)") >= as_microseconds(since, "since")
+        if until is not None:
+            keep &= self.required_timestamps("filter(until=…)") < as_microseconds(until, "until")
+        return self.select(keep)
+
+    def select(self, keep: np.ndarray) -> Interactions:
+        """The entries where the boolean `keep` (n_interactions,) is true; ids left without entries go, order stays."""
+        rows, columns = self.row_positions()[keep], self.indices[keep]
+        user_positions = np.flatnonzero(np.bincount(rows, minlength=self.n_users))
+        item_positions = np.flatnonzero(np.bincount(columns, minlength=self.n_items))
+        new_column = np.zeros(self.n_items, dtype=np.int32)
+        new_column[item_positions] = np.arange(len(item_positions), dtype=np.int32)
+        indptr = np.zeros(len(user_positions) + 1, dtype=np.int64)
+        np.cumsum(np.bincount(rows, minlength=self.n_users)[user_positions], out=indptr[1:])
+        return Interactions(
+            self.users.subset(user_positions),
+            self.items.subset(item_positions),
+            indptr,
+            new_column[columns],
+            self.weights[keep],
+            None if self.timestamps is None else self.timestamps[keep],
+            self.provenance,
+        )
+
+    # ---- weighing -----------------------------------------------------------------------------------------------
+
+    def weighted(self, scheme: str | Callable[[np.ndarray], Any], **parameters: float) -> Interactions:
+        """New weights from old ones; users play the part of documents, items that of words.
+
+        scheme :
+            "log"    log(1 + alpha · w), alpha = 1.
+            "tfidf"  sqrt(w) · idf(item), each user's row scaled to length 1.
+            "bm25"   w (k1 + 1) / (w + k1 (1 - b + b · |row| / mean |row|)) · idf(item), k1 = 100, b = 0.8, |row| the sum of
+                     the user's weights (Robertson & Walker 1994).
+            a function of the (n_interactions,) float32 weights that returns as many.
+        idf(item) = log((1 + n_users) / (1 + users of the item)), which is never negative.
+
+        Raises `ParameterError` for an unknown scheme or parameter, `DataError` if weights are negative or become infinite.
+        """
+        if callable(scheme):
+            if parameters:
+                raise ParameterError(f"A function takes no further parameters here. Got {quote_some(parameters)}.")
+            new = np.asarray(scheme(self.weights.copy()), dtype=np.float32)
+            if new.shape != self.weights.shape:
+                raise DataError(f"The function must return {self.weights.shape[0]} weights. It returned shape {new.shape}.")
+            return replace(self, weights=new)
+        defaults = {"log": {"alpha": 1.0}, "tfidf": {}, "bm25": {"k1": 100.0, "b": 0.8}}
+        if scheme not in defaults:
+            hint = closest_hint(str(scheme), list(defaults))
+            raise ParameterError(f"`scheme` must be {quote_some(defaults)} or a function. Got {scheme!r}.{hint}")
+        unknown = set(parameters) - set(defaults[scheme])
+        if unknown:
+            raise ParameterError(
+                f"{scheme!r} takes {quote_some(defaults[scheme]) or 'no parameters'}. Got {quote_some(unknown)}."
+            )
+        self.refuse_negative_weights(f"weighted({scheme!r})")
+        values = {**defaults[scheme], **parameters}
+        w = self.weights.astype(np.float64)
+        if scheme == "log":
+            return replace(self, weights=np.log1p(values["alpha"] * w).astype(np.float32))
+        idf = np.log((1 + self.n_users) / (1 + self.item_counts))[self.indices]
+        rows = self.row_positions()
+        if scheme == "tfidf":
+            new = np.sqrt(w) * idf
+            length = np.sqrt(np.bincount(rows, new**2, minlength=self.n_users))
+            new /= np.where(length > 0, length, 1)[rows]
+        else:
+            totals = np.bincount(rows, w, minlength=self.n_users)
+            relative = totals / totals.mean() if totals.any() else np.ones(self.n_users)
+            k1, b = values["k1"], values["b"]
+            new = w * (k1 + 1) / (w + k1 * (1 - b + b * relative[rows])) * idf
+        return replace(self, weights=new.astype(np.float32))
+
+    def decayed(self, *, half_life: Any, now: Any = None) -> Interactions:
+        """Weights halved for every `half_life` that has passed between the entry's time and `now`.
+
+        half_life : a timedelta, a string such as "30D" or "12h", or a number of seconds.
+        now : a date, a string or Unix seconds; the latest time in the data if not given. Later entries keep their weight.
+        """
+        times = self.required_timestamps("decayed")
+        span = _span_microseconds(half_life)
+        reference = (times.max() if len(times) else 0) if now is None else as_microseconds(now, "now")
+        age = np.maximum(reference - times, 0)
+        return replace(self, weights=(self.weights * np.exp2(-age / span)).astype(np.float32))
+
+    def binarize(self, *, threshold: float | None = None) -> Interactions:
+        """Every weight becomes 1; entries below `threshold`, if one is given, go."""
+        chosen = self if threshold is None else self.filter(min_weight=threshold)
+        return replace(chosen, weights=np.ones(chosen.n_interactions, dtype=np.float32))
+
+    def merge(self, other: Interactions, *, duplicates: str = "sum") -> Interactions:
+        """These entries followed by the newer ones of `other`; ids here keep their positions, new ids come after.
+
+        duplicates : as in `from_events`. Both or neither must have timestamps.
+        """
+        require_interactions(other, "merge")
+        if (self.timestamps is None) != (other.timestamps is None) and len(self) and len(other):
+            with_times, without = ("these", "the new") if other.timestamps is None else ("the new", "these")
+            raise DataError(
+                f"Interactions can be merged when both or neither have timestamps; {with_times} have, {without} have not."
+            )
+        users, items = self.users.extended(other.users), self.items.extended(other.items)
+        timed = self.timestamps is not None and other.timestamps is not None
+        return Interactions.from_events(
+            users,
+            items,
+            np.concatenate([self.row_positions(), users.positions(other.users)[other.row_positions()]]),
+            np.concatenate([self.indices, items.positions(other.items)[other.indices]]),
+            np.concatenate([self.weights, other.weights]),
+            np.concatenate([self.timestamps, other.timestamps]) if timed else None,
+            duplicates=duplicates,
+            provenance=self.provenance,
+        )
+
+    # ---- files --------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Writes a directory of kind "dataset" (see `recsys.storage`). An existing path is refused unless `overwrite`."""
+        write_stored(
+            path,
+            "dataset",
+            arrays=self.arrays(),
+            tables={"users": id_table(self.users), "items": id_table(self.items)},
+            attributes={"n_users": self.n_users, "n_items": self.n_items, "n_interactions": self.n_interactions}
+            | {"fingerprint": self.fingerprint},
+            provenance=self.provenance,
+            overwrite=overwrite,
+        )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, verify: bool = True) -> Interactions:
+        """Opens a directory written by `save`; arrays are memory-mapped. Raises `FormatError` that names what is wrong."""
+        return cls.from_stored(open_stored(path, "dataset", verify=verify))
+
+    @classmethod
+    def from_stored(cls, stored: Stored, prefix: str = "") -> Interactions:
+        """The interactions in an opened directory; `prefix` when they are a part of something larger, such as a model."""
+        return cls(
+            read_ids(stored, "users"),
+            read_ids(stored, "items"),
+            stored.array(prefix + "indptr"),
+            stored.array(prefix + "indices"),
+            stored.array(prefix + "weights"),
+            timestamps=stored.array(prefix + "timestamps") if stored.has(prefix + "timestamps") else None,
+            provenance=stored.provenance if not prefix else {},
+        )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays by name, without timestamps where there are none; what `from_stored` reads."""
+        named = {name: getattr(self, name) for name in ("indptr", "indices", "weights", "timestamps")}
+        return {name: array for name, array in named.items() if array is not None}
+
+    # ---- inside -------------------------------------------------------------------------------------------------
+
+    def required_timestamps(self, wanted_by: str) -> np.ndarray:
+        """The timestamps; raises `DataError` naming `wanted_by` where there are none."""
+        if self.timestamps is None:
+            raise DataError(f"{wanted_by} needs timestamps, and these interactions have none. Hint: read them with timestamp=.")
+        return self.timestamps
+
+    def refuse_negative_weights(self, wanted_by: str) -> None:
+        if len(self.weights) and self.weights.min() < 0:
+            user, item = self._first_ids(self.weights < 0)
+            raise DataError(
+                f"{wanted_by} needs weights >= 0. That of user {user!r} and item {item!r} is negative. "
+                "Hint: filter(min_weight=0) leaves such entries out."
+            )
+
+    def _first_ids(self, mask: np.ndarray) -> tuple[Any, Any]:
+        entry = int(np.flatnonzero(mask)[0])
+        user = int(np.searchsorted(self.indptr, entry, side="right")) - 1
+        return self.users.ids_at([user])[0].as_py(), self.items.ids_at([self.indices[entry]])[0].as_py()
+
+
+def require_interactions(value: object, wanted_by: str) -> None:
+    """Raises `ParameterError` unless `value` is `Interactions`."""
+    if not isinstance(value, Interactions):
+        hint = "Hint: recsys.read_interactions makes them."
+        raise ParameterError(f"{wanted_by} takes Interactions. Got {type(value).__name__}. {hint}")
+
+
+def as_microseconds(value: Any, name: str) -> int:
+    """A point in time (date, string, or number of Unix seconds) as microseconds since 1970 UTC."""
+    try:
+        if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
+            return round(float(value) * 1e6)
+        stamp = pd.Timestamp(value)
+        stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+        return round((stamp - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(1, "us"))
+    except (ValueError, TypeError, OverflowError) as error:  # NaT ends here too: it can not be rounded
+        raise ParameterError(f"`{name}` must be a date, a date as text, or Unix seconds. Got {value!r}.") from error
+
+
+def _span_microseconds(value: Any) -> float:
+    try:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            span = float(value) * 1e6
+        else:
+            span = pd.Timedelta(value).total_seconds() * 1e6
+    except (ValueError, TypeError):
+        span = float("nan")
+    if not (0 < span < float("inf")):
+        raise ParameterError(f"`half_life` must be a positive length of time such as '30D', or seconds. Got {value!r}.")
+    return span
+
+
+def _mask(positions: np.ndarray, length: int) -> np.ndarray:
+    mask = np.zeros(length, dtype=bool)
+    mask[positions] = True
+    return mask

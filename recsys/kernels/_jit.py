@@ -1,0 +1,23 @@
+"""The only place that names compile flags.
+
+Kernels take arrays and numbers and return or fill arrays; they know no ids, no pandas and no files. Each releases the
+interpreter lock, so `recsys.parallel.Workers` runs it on a block of rows a thread.
+
+* `kernel`: exact IEEE arithmetic.
+* `fast_kernel`: sums may be reordered and fused (that is what lets them use vector units). Infinities and NaN keep
+  their meaning: `nnan` and `ninf` are never set.
+
+Compiled code is cached beside the source (or where NUMBA_CACHE_DIR points), keyed by source file, processor and numba
+version. This is sound because no kernel calls a kernel of another file. NUMBA_DISABLE_JIT=1 runs them all as plain Python.
+"""
+
+from __future__ import annotations
+
+import numba
+
+__all__ = ["fast_kernel", "kernel"]
+
+_SAFE_FAST_MATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
+
+kernel = numba.njit(nogil=True, cache=True, error_model="numpy")
+fast_kernel = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=_SAFE_FAST_MATH)

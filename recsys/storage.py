@@ -1,0 +1,352 @@
+"""Files on disk: a directory of .npy arrays and Parquet tables with a manifest.json; single files written whole.
+
+Imports `errors` and `ids` only. Everything is written to a temporary sibling and renamed, so that a crash leaves the old one or
+the new one, never half of one. Nothing is ever unpickled.
+
+manifest.json, format version 1:
+
+    format            "recsys"
+    format_version    1
+    kind              "dataset", "model", "embeddings", …
+    created           time of writing, UTC, ISO 8601
+    attributes        small values that belong to the kind (names, counts, options)
+    files             for each file its size in bytes, SHA-256, and dtype and shape (.npy) or rows and columns (.parquet)
+    provenance        where the content comes from (trainer, hyperparameters, data fingerprint, versions, seed, …)
+    manifest_sha256   SHA-256 of this manifest without this line, as JSON with sorted keys and no spaces
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import datetime
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys.errors import FormatError, InputError, ParameterError, StorageError, quote_some
+from recsys.ids import IdMap
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Stored",
+    "id_table",
+    "open_stored",
+    "read_ids",
+    "refuse_existing",
+    "sha256_of_file",
+    "write_file",
+    "write_stored",
+]
+
+FORMAT_VERSION = 1
+_MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A directory that was opened: its manifest, and its arrays (memory-mapped) and tables on request."""
+
+    path: Path
+    kind: str
+    attributes: dict[str, Any]
+    provenance: dict[str, Any]
+    files: dict[str, dict[str, Any]]
+    created: str
+
+    def has(self, name: str) -> bool:
+        """Whether there is an array or table of that name."""
+        return f"{name}.npy" in self.files or f"{name}.parquet" in self.files
+
+    def array(self, name: str) -> np.ndarray:
+        """The array `name`, memory-mapped and read-only."""
+        path = self._member(f"{name}.npy")
+        entry = self.files[path.name]
+        try:
+            array = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+        except (ValueError, OSError) as error:
+            raise FormatError(f"{path} is not a readable .npy file: {error}.") from error
+        if list(array.shape) != entry["shape"] or array.dtype.str != entry["dtype"]:
+            raise FormatError(
+                f"{path} holds {array.dtype.str} of shape {array.shape}; "
+                f"the manifest says {entry['dtype']} of shape {tuple(entry['shape'])}."
+            )
+        return array
+
+    def table(self, name: str) -> pa.Table:
+        """The table `name`."""
+        path = self._member(f"{name}.parquet")
+        try:
+            table = pq.read_table(path)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise FormatError(f"{path} is not a readable Parquet file: {error}.") from error
+        if table.num_rows != self.files[path.name]["rows"]:
+            raise FormatError(f"{path} has {table.num_rows} rows; the manifest says {self.files[path.name]['rows']}.")
+        return table
+
+    def _member(self, file_name: str) -> Path:
+        if file_name not in self.files:
+            raise FormatError(f"{self.path} ({self.kind}) has no {file_name}; it holds {quote_some(self.files, 12)}.")
+        return self.path / file_name
+
+    @property
+    def total_bytes(self) -> int:
+        """Size of all files but the manifest."""
+        return sum(entry["bytes"] for entry in self.files.values())
+
+
+def write_stored(
+    path: str | os.PathLike[str],
+    kind: str,
+    *,
+    arrays: Mapping[str, np.ndarray],
+    tables: Mapping[str, pa.Table],
+    attributes: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    overwrite: bool = False,
+) -> Path:
+    """Writes a directory of the given kind and returns its path.
+
+    An existing path is refused unless `overwrite`; even then only a directory written by this package (or an empty one)
+    is replaced. Raises `ParameterError`, or `StorageError` when the disk is full or the place can not be written.
+    """
+    target = refuse_existing(path, overwrite=overwrite)
+    with _failures_named(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+        try:
+            files: dict[str, dict[str, Any]] = {}
+            for name, array in arrays.items():
+                files[f"{name}.npy"] = _write_array(temporary / f"{name}.npy", array)
+            for name, table in tables.items():
+                files[f"{name}.parquet"] = _write_table(temporary / f"{name}.parquet", table)
+            manifest = {
+                "format": "recsys",
+                "format_version": FORMAT_VERSION,
+                "kind": kind,
+                "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                "attributes": dict(attributes),
+                "files": files,
+                "provenance": dict(provenance),
+            }
+            manifest["manifest_sha256"] = _manifest_sum(manifest)
+            with open(temporary / _MANIFEST, "w", encoding="utf-8") as handle:
+                json.dump(manifest, handle, indent=2, ensure_ascii=False)
+                handle.write("\n")
+                _sync(handle)
+            os.chmod(temporary, 0o777 & ~_umask())
+            _move_into_place(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return target
+
+
+def open_stored(path: str | os.PathLike[str], kind: str | None = None, *, verify: bool = True) -> Stored:
+    """Opens a directory written by `write_stored` and checks it: format, version, kind, that each file is there with its
+    size, and its SHA-256 unless `verify=False`. Raises `FormatError` that names what is wrong."""
+    directory = Path(path)
+    if not directory.exists():
+        raise FormatError(f"{directory} does not exist.")
+    if not (directory / _MANIFEST).is_file():
+        what = "a directory without a manifest.json" if directory.is_dir() else "a file"
+        raise FormatError(f"{directory} is {what}, not a {kind or 'dataset, model or other directory'} written by recsys.")
+    manifest = _read_manifest(directory)
+    if kind is not None and manifest["kind"] != kind:
+        raise FormatError(f"{directory} holds a {manifest['kind']}; a {kind} was expected.")
+    for name, entry in manifest["files"].items():
+        _check_file(directory / name, entry, verify)
+    return Stored(
+        directory, manifest["kind"], manifest["attributes"], manifest["provenance"], manifest["files"], manifest["created"]
+    )
+
+
+def refuse_existing(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
+    """`path` as a Path when a directory may be written there; call it before long work so that the refusal comes first."""
+    target = Path(path)
+    if not target.name:
+        raise ParameterError(f"{str(path)!r} is not a path to write to.")
+    if not target.exists():
+        return target
+    if target.is_dir() and not any(target.iterdir()):
+        return target
+    if not overwrite:
+        raise ParameterError(f"{target} already exists. Hint: ask to overwrite it, or choose another path.")
+    if not (target / _MANIFEST).is_file():
+        raise ParameterError(f"{target} is not a directory written by recsys, so it is not overwritten.")
+    return target
+
+
+@contextlib.contextmanager
+def write_file(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; it takes the place of `path` when the block ends well, and goes otherwise."""
+    target = Path(path)
+    if target.is_dir() or (target.exists() and not overwrite):
+        raise ParameterError(f"{target} already exists{' and is a directory' if target.is_dir() else ''}.")
+    with _failures_named(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # The suffix is kept at the end: writers choose format and compression by it.
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=f".tmp{target.suffix}", dir=target.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            with open(temporary, "rb+") as written:
+                os.fsync(written.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, target)
+            _sync_directory(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def sha256_of_file(path: Path) -> str:
+    """SHA-256 of a file's content, as hexadecimal digits."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _write_array(path: Path, array: np.ndarray) -> dict[str, Any]:
+    contiguous = np.ascontiguousarray(array)
+    with open(path, "wb") as handle:
+        np.lib.format.write_array_header_1_0(handle, np.lib.format.header_data_from_array_1_0(contiguous))
+        # Not numpy's write_array: when the disk is full it raises an OSError without the system's reason.
+        handle.write(contiguous.reshape(-1).view(np.uint8).data)
+        _sync(handle)
+    return _entry(path) | {"dtype": contiguous.dtype.str, "shape": list(contiguous.shape)}
+
+
+def _write_table(path: Path, table: pa.Table) -> dict[str, Any]:
+    with open(path, "wb") as handle:
+        pq.write_table(table, handle, compression="zstd")
+        _sync(handle)
+    return _entry(path) | {"rows": table.num_rows, "columns": table.column_names}
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    return {"bytes": path.stat().st_size, "sha256": sha256_of_file(path)}
+
+
+def _read_manifest(directory: Path) -> dict[str, Any]:
+    path = directory / _MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise FormatError(f"{path} can not be read as JSON: {error}.") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != "recsys":
+        raise FormatError(f"{path} is not a manifest written by recsys.")
+    version = manifest.get("format_version")
+    if not isinstance(version, int) or version < 1:
+        raise FormatError(f"{path} has no valid format_version. Got {version!r}.")
+    if version > FORMAT_VERSION:
+        raise FormatError(
+            f"{directory} has format version {version}; this recsys reads up to {FORMAT_VERSION}. "
+            "Hint: a newer version of recsys may be able to read it."
+        )
+    if manifest.get("manifest_sha256") != _manifest_sum(manifest):
+        raise FormatError(f"{path} was changed after it was written: its SHA-256 does not match.")
+    return manifest
+
+
+def _check_file(path: Path, entry: dict[str, Any], verify: bool) -> None:
+    if not path.is_file():
+        raise FormatError(f"{path} is missing.")
+    size = path.stat().st_size
+    if size != entry["bytes"]:
+        kind = "cut short" if size < entry["bytes"] else "longer than it was written"
+        raise FormatError(f"{path} is {kind}: {size:,} bytes, the manifest says {entry['bytes']:,}.")
+    if verify and sha256_of_file(path) != entry["sha256"]:
+        raise FormatError(f"{path} was changed after it was written: its SHA-256 does not match the manifest.")
+
+
+def _manifest_sum(manifest: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def _move_into_place(temporary: Path, target: Path) -> None:
+    """Renames `temporary` to `target`. Where the system can swap two names at once, an old target is never absent."""
+    if not target.exists():
+        os.rename(temporary, target)
+    elif not any(target.iterdir()):
+        target.rmdir()
+        os.rename(temporary, target)
+    elif not _exchange(temporary, target):
+        old = target.with_name(f".{target.name}.old-{os.getpid()}")
+        os.rename(target, old)
+        os.rename(temporary, target)
+        shutil.rmtree(old, ignore_errors=True)
+    _sync_directory(target.parent)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Swaps two names in one step (Linux renameat2); False where that is not to be had."""
+    if not sys.platform.startswith("linux"):
+        return False
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        return False
+    at_working_directory, exchange = -100, 2
+    result = renameat2(at_working_directory, os.fsencode(first), at_working_directory, os.fsencode(second), exchange)
+    return bool(result == 0)
+
+
+@contextlib.contextmanager
+def _failures_named(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, pa.ArrowInvalid) as error:
+        number = getattr(error, "errno", None)
+        if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+            raise StorageError(
+                f"The disk is full: {target} was not written, and what was there before is unchanged."
+            ) from error
+        if not isinstance(error, OSError):
+            raise
+        reason = os.strerror(number) if number else str(error)
+        raise StorageError(f"{target} could not be written: {reason}. What was there before is unchanged.") from error
+
+
+def _sync(handle: Any) -> None:
+    handle.flush()
+    os.fsync(handle.fileno())
+
+
+def _sync_directory(path: Path) -> None:
+    if os.name == "posix":
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def id_table(ids: IdMap) -> pa.Table:
+    """The ids as a table of one column, named after what they name."""
+    return pa.table({ids.name: ids.to_arrow()})
+
+
+def read_ids(stored: Stored, table: str) -> IdMap:
+    """The ids that `id_table` wrote."""
+    column = stored.table(table)
+    return IdMap(column.column(0), name=column.column_names[0])
