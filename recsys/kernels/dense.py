@@ -1,0 +1,44 @@
+"""Tall thin matrices: Gram matrix and rotation in blocks of rows over worker threads, one BLAS thread a block.
+
+Imports `recsys.parallel` only. Blocks do not depend on the number of threads and partial sums are added in their order,
+so the bytes of the result do not either (a multi-threaded BLAS does not promise that).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recsys.parallel import Workers
+
+__all__ = ["gram", "principal_axes", "rotate", "row_blocks"]
+
+_BLOCK_ROWS = 8192
+
+
+def row_blocks(n_rows: int, rows: int = _BLOCK_ROWS) -> list[slice]:
+    """Slices that cut `n_rows` rows into blocks of at most `rows`."""
+    return [slice(start, min(start + rows, n_rows)) for start in range(0, n_rows, rows)]
+
+
+def gram(matrix: np.ndarray, workers: Workers) -> np.ndarray:
+    """matrixᵀ matrix, (dim, dim) float64, of an (n, dim) float32 matrix: float32 within a block, float64 across them."""
+    total = np.zeros((matrix.shape[1],) * 2)
+    for part in workers.map(lambda rows: matrix[rows].T @ matrix[rows], row_blocks(len(matrix))):
+        total += part
+    return total
+
+
+def principal_axes(gram_matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues (dim,) in falling order, never negative, and eigenvectors as columns (dim, dim), float64."""
+    values, vectors = np.linalg.eigh(gram_matrix)
+    return np.maximum(values[::-1], 0), np.ascontiguousarray(vectors[:, ::-1])
+
+
+def rotate(matrix: np.ndarray, axes: np.ndarray, workers: Workers) -> None:
+    """matrix ← matrix @ axes, in place, (n, dim) float32."""
+    turned = axes.astype(np.float32)
+
+    def turn(rows: slice) -> None:
+        matrix[rows] = matrix[rows] @ turned
+
+    workers.map(turn, row_blocks(len(matrix)))

@@ -1,0 +1,218 @@
+"""What every trainer has in common: a frozen configuration, one loop, checkpoints, provenance.
+
+A trainer never changes and holds no data: `fit` starts a `Run`, drives it epoch by epoch and returns a `Model`.
+May import everything below it, down to errors; no trainer is imported here.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import shutil
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+
+from recsys.errors import DataError, FormatError, ParameterError, quote_some
+from recsys.fold_in import WeightedLeastSquares
+from recsys.ids import IdMap
+from recsys.interactions import Interactions, require_interactions
+from recsys.model import Model
+from recsys.progress import show_progress
+from recsys.storage import open_stored, write_stored
+
+__all__ = ["EpochCallback", "Factors", "Run", "Trainer"]
+
+# Called after each epoch with its number (from 1), what the epoch measured, and a function that makes the model as it
+# stands. Returning True ends the training there.
+EpochCallback: TypeAlias = Callable[[int, dict[str, float], Callable[[], Model]], bool | None]
+
+
+@dataclass(frozen=True)
+class Factors:
+    """What a training run yields: (n_users, dim) and (n_items, dim) float32, and how new rows are folded in, if they can be."""
+
+    users: np.ndarray
+    items: np.ndarray
+    fold_in: WeightedLeastSquares | None = None
+
+
+class Run(ABC):
+    """The moving part of a training: its arrays, and one epoch after the other."""
+
+    epochs: int
+
+    @abstractmethod
+    def train_epoch(self) -> dict[str, float]:
+        """Trains for one epoch and returns what it measured on the way (empty when nothing was asked for)."""
+
+    @abstractmethod
+    def factors(self) -> Factors:
+        """The result as it stands; does not change the run."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The arrays from which `restore` goes on as if nothing had happened; none where there is a single epoch."""
+        return {}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Takes over the arrays of `state`."""
+        if state:
+            raise FormatError(f"This trainer has no state to go on from. Got {quote_some(state)}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trainer(ABC):
+    """A configuration: hyperparameters that never change. `fit` twice gives the same model twice."""
+
+    name: ClassVar[str]
+    advice: ClassVar[str]
+
+    @abstractmethod
+    def start(self, train: Interactions) -> Run:
+        """A run at its beginning. Raises `DataError` for data this trainer cannot use."""
+
+    def fit(
+        self,
+        train: Interactions,
+        *,
+        progress: bool = False,
+        callback: EpochCallback | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+    ) -> Model:
+        """Trains on `train` and returns the model; this configuration and the data stay as they are.
+
+        progress : show a bar on standard error.
+        callback : see `EpochCallback`; True from it ends the training early.
+        checkpoint : a directory that holds the state after every epoch; it goes when the training is complete.
+        resume : go on from `checkpoint` if it is there; refused (`ParameterError`) when it is of other data or settings.
+
+        Raises `DataError` if there is nothing to train on or the data do not suit this trainer.
+        """
+        require_interactions(train, "fit")
+        if train.n_interactions == 0:
+            raise DataError("There are no interactions to train on.")
+        if resume and checkpoint is None:
+            raise ParameterError("`resume` needs `checkpoint`, the directory to go on from.")
+        began = time.perf_counter()
+        run = self.start(train)
+        keeper = None if checkpoint is None else _Checkpoint(Path(checkpoint), self, train)
+        done = keeper.restore(run) if keeper and resume else 0
+
+        def snapshot() -> Model:
+            return self._model(train, run.factors(), {"epochs": done, "seconds": round(time.perf_counter() - began, 3)})
+
+        with show_progress(f"Training {self.name}", run.epochs, enabled=progress) as advance:
+            advance(done)
+            while done < run.epochs:
+                measured = run.train_epoch()
+                done += 1
+                if keeper:
+                    keeper.write(run, done)
+                advance(1, ", ".join(f"{name} {value:.6g}" for name, value in measured.items()))
+                if callback is not None and callback(done, measured, snapshot):
+                    break
+        model = snapshot()
+        if keeper:
+            keeper.remove()
+        return model
+
+    def _model(self, train: Interactions, factors: Factors, measured: Mapping[str, Any]) -> Model:
+        require_finite(factors.users, train.users)
+        require_finite(factors.items, train.items)
+        provenance = {
+            "trainer": self.name,
+            "hyperparameters": asdict(self),
+            "data": {"fingerprint": train.fingerprint, "n_users": train.n_users, "n_items": train.n_items}
+            | {"n_interactions": train.n_interactions, "provenance": dict(train.provenance)},
+            "training": dict(measured),
+            "versions": library_versions(),
+            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }
+        return Model.from_vectors(train, factors.users, factors.items, fold_in=factors.fold_in, provenance=provenance)
+
+    def _check(self, name: str, rule: str, fulfilled: Any) -> None:
+        if not fulfilled:
+            raise ParameterError(
+                f"The `{name}` parameter of {type(self).__name__} must be {rule}. Got {getattr(self, name)!r}."
+            )
+
+    def _check_integer(self, name: str, at_least: int) -> None:
+        value = getattr(self, name)
+        right = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= at_least
+        self._check(name, f"an int >= {at_least}", right)
+
+    def _check_number(self, name: str, above: float | None = None, at_least: float | None = None) -> None:
+        value = getattr(self, name)
+        number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+        number = number and bool(np.isfinite(value))
+        if above is not None:
+            self._check(name, f"a finite number > {above:g}", number and value > above)
+        elif at_least is not None:
+            self._check(name, f"a finite number >= {at_least:g}", number and value >= at_least)
+
+
+def require_finite(vectors: np.ndarray, ids: IdMap) -> None:
+    """Raises `DataError` naming the first id whose vector holds NaN or infinity, and what to change."""
+    if np.isfinite(vectors).all():
+        return
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    raise DataError(
+        f"The training diverged: the vector of {ids.name} {ids.ids_at(bad[:1])[0].as_py()!r} is not finite. "
+        "Hint: its weights may be too large, see Interactions.weighted('log'); a lower alpha or more regularization helps too."
+    )
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what a result may depend on."""
+    names = ("recsys", "numpy", "scipy", "numba", "pandas", "pyarrow")
+    return {"python": platform.python_version()} | {name: version(name) for name in names}
+
+
+class _Checkpoint:
+    """The state of a run on disk, tied to the trainer's settings and the data's fingerprint."""
+
+    def __init__(self, path: Path, trainer: Trainer, train: Interactions) -> None:
+        self._path = path
+        self._settings = {"trainer": trainer.name, **asdict(trainer)}
+        # How many threads work does not change the result, so it may differ.
+        self._settings.pop("num_threads", None)
+        self._fingerprint = train.fingerprint
+
+    def write(self, run: Run, done: int) -> None:
+        attributes = {"settings": self._settings, "fingerprint": self._fingerprint, "epochs_done": done}
+        write_stored(
+            self._path, "checkpoint", arrays=run.state(), tables={}, attributes=attributes, provenance={}, overwrite=True
+        )
+
+    def restore(self, run: Run) -> int:
+        if not self._path.exists():
+            return 0
+        stored = open_stored(self._path, "checkpoint")
+        theirs, ours = stored.attributes["settings"], self._settings
+        for name in sorted(theirs.keys() | ours.keys()):
+            if theirs.get(name) != ours.get(name):
+                raise ParameterError(
+                    f"{self._path} can not be resumed: it was written with {name} = {theirs.get(name)!r}, "
+                    f"now it is {ours.get(name)!r}. Hint: train without resume, or with the same settings."
+                )
+        if stored.attributes["fingerprint"] != self._fingerprint:
+            raise ParameterError(f"{self._path} can not be resumed: it was written for other data. Hint: train without resume.")
+        names = [name.removesuffix(".npy") for name in stored.files]
+        run.restore({name: np.array(stored.array(name)) for name in names})
+        return int(stored.attributes["epochs_done"])
+
+    def remove(self) -> None:
+        shutil.rmtree(self._path, ignore_errors=True)
+
+
+def setting_names(trainer: type[Trainer]) -> list[str]:
+    """Names of a trainer's hyperparameters."""
+    return [field.name for field in fields(trainer)]

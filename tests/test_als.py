@@ -1,0 +1,212 @@
+"""ALS: the objective in the docstring is the one that is minimised, rows are solved exactly, bytes do not depend on threads."""
+
+from dataclasses import FrozenInstanceError, replace
+
+import naive
+import numpy as np
+import pytest
+from conftest import random_interactions
+
+import recsys
+from recsys.errors import DataError, ParameterError
+from recsys.fold_in import Rows
+from recsys.kernels import als as kernels
+from recsys.parallel import Workers
+
+OBJECTIVES = [
+    {"weighting": "rendle2022", "regularization": 0.01, "regularization_exponent": 1.0, "unobserved_weight": 0.1},
+    {"weighting": "rendle2022", "regularization": 0.3, "regularization_exponent": 0.5, "unobserved_weight": 0.5, "alpha": 2.0},
+    {"weighting": "hu2008", "regularization": 0.5, "regularization_exponent": 0.0, "unobserved_weight": 1.0, "alpha": 3.0},
+]
+
+
+def dense_weights(data):
+    dense = np.full(data.shape, np.nan)
+    dense[data.row_positions(), data.indices] = data.weights
+    return dense
+
+
+def naive_options(trainer):
+    return {
+        "alpha": trainer.alpha,
+        "unobserved_weight": trainer.unobserved_weight,
+        "regularization": trainer.regularization,
+        "exponent": trainer.regularization_exponent,
+        "weighting": trainer.weighting,
+    }
+
+
+@pytest.mark.parametrize("options", OBJECTIVES)
+def test_the_tracked_loss_is_the_dense_objective_of_the_docstring(data, options):
+    trainer = recsys.ALS(factors=6, iterations=3, track_loss=True, **options)
+    run = trainer.start(data)
+    for _ in range(3):
+        tracked = run.train_epoch()["loss"]
+        state = run.state()
+        expected = naive.dense_loss(dense_weights(data), state["users"], state["items"], **naive_options(trainer))
+        assert tracked == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("options", OBJECTIVES)
+def test_the_loss_falls_with_every_sweep(data, options):
+    losses = []
+    recsys.ALS(factors=6, iterations=8, track_loss=True, **options).fit(data, callback=lambda n, m, s: losses.append(m["loss"]))
+    assert len(losses) == 8
+    assert (np.diff(losses) <= 1e-4 * losses[0]).all()
+
+
+@pytest.mark.parametrize("options", OBJECTIVES)
+def test_users_end_at_the_exact_minimum_and_any_move_from_it_is_worse(data, options):
+    trainer = recsys.ALS(factors=6, iterations=4, **options)
+    model = trainer.fit(data)
+    users, items = (e.vectors.astype(np.float64) for e in (model.user_embeddings, model.item_embeddings))
+    dense = dense_weights(data)
+    exact = np.array([naive.best_user(row, items, **naive_options(trainer)) for row in dense])
+    np.testing.assert_allclose(users, exact, atol=1e-4)
+    best = naive.dense_loss(dense, exact, items, **naive_options(trainer))
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        moved = exact + 1e-3 * generator.standard_normal(exact.shape)
+        assert naive.dense_loss(dense, moved, items, **naive_options(trainer)) > best
+
+
+@pytest.mark.parametrize("options", OBJECTIVES)
+def test_two_conjugate_gradient_steps_come_within_a_few_thousandths_of_the_loss_of_many(options):
+    data = random_interactions(300, 200, 0.1)
+
+    def final_loss(steps):
+        losses = []
+        trainer = recsys.ALS(factors=16, iterations=20, cg_steps=steps, track_loss=True, **options)
+        trainer.fit(data, callback=lambda n, m, s: losses.append(m["loss"]))
+        return losses[-1]
+
+    assert final_loss(2) == pytest.approx(final_loss(30), rel=5e-3)
+
+
+def test_the_same_seed_gives_the_same_bytes_whatever_the_number_of_threads():
+    data = random_interactions(400, 300, 0.1, seed=3)
+    models = [recsys.ALS(factors=20, iterations=3, num_threads=threads).fit(data) for threads in (1, 2, 5, 1)]
+    for model in models[1:]:
+        assert model.user_embeddings.vectors.tobytes() == models[0].user_embeddings.vectors.tobytes()
+        assert model.item_embeddings.vectors.tobytes() == models[0].item_embeddings.vectors.tobytes()
+    other = recsys.ALS(factors=20, iterations=3, random_state=1).fit(data)
+    assert other.item_embeddings.vectors.tobytes() != models[0].item_embeddings.vectors.tobytes()
+
+
+def test_a_row_longer_than_the_cached_block_is_solved_like_any_other(monkeypatch):
+    # 170 factors leave room for 963 vectors; the row has 2,500 entries, so it is gathered in pieces.
+    generator = np.random.default_rng(0)
+    fixed = generator.standard_normal((3000, 170)).astype(np.float32) * np.float32(0.05)
+    entries = np.sort(generator.choice(3000, 2500, replace=False)).astype(np.int32)
+    weights = generator.random(2500).astype(np.float32)
+    indptr = np.array([0, 0, 2500], np.int64)
+    dense = generator.random(170).astype(np.float32)
+    ridge = np.array([1.0, 1.0], np.float32)
+    solution = np.ones((2, 170), np.float32)
+    kernels.solve_rows(
+        0, 2, indptr, entries, weights, np.float32(2), np.float32(0.5), fixed, dense, ridge, 400, np.float32(1e-6), solution
+    )
+    y, a = fixed[entries].astype(np.float64), 2.0 * weights
+    expected = np.linalg.solve(np.diag(dense + 1.0) + (y.T * a) @ y, (a + 0.5) @ y)
+    np.testing.assert_allclose(solution[1], expected, atol=2e-4)
+    assert (solution[0] == 0).all()
+
+
+def test_blocks_cover_every_row_once_and_do_not_depend_on_threads():
+    data = random_interactions(500, 60, 0.5)
+    rows = Rows(np.arange(0, 5_000_001, 1000), np.empty(0, np.int32), np.empty(0, np.float32))
+    for blocks in (Rows(*data.by_item).blocks(), rows.blocks()):
+        assert blocks[0][0] == 0
+        assert all(before[1] == after[0] for before, after in zip(blocks, blocks[1:], strict=False))
+    assert rows.blocks()[-1][1] == 5000
+
+
+def test_the_axes_carry_less_and_less_and_item_vectors_are_orthogonal_in_them(data):
+    items = recsys.ALS(factors=8).fit(data).item_embeddings.vectors.astype(np.float64)
+    gram = items.T @ items
+    assert (np.diff(np.diag(gram)) <= 1e-6).all()
+    np.testing.assert_allclose(gram - np.diag(np.diag(gram)), 0, atol=1e-4 * gram.max())
+    assert (items[np.abs(items).argmax(axis=0), np.arange(8)] > 0).all()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        random_interactions(1, 30, 1.0),
+        random_interactions(30, 1, 1.0),
+        random_interactions(5, 4, 0.9),
+    ],
+    ids=["one user", "one item", "fewer items than factors"],
+)
+def test_small_data_train_and_recommend(data):
+    model = recsys.ALS(factors=16, iterations=3).fit(data)
+    assert np.isfinite(model.user_embeddings.vectors).all()
+    assert len(model.recommend(k=5, exclude_seen=False)) == data.n_users * min(5, data.n_items)
+
+
+def test_an_interaction_of_weight_zero_pulls_nothing():
+    data = random_interactions()
+    zeroed = replace(data, weights=np.where(data.row_positions() == 0, 0, data.weights).astype(np.float32))
+    model = recsys.ALS(factors=4, iterations=3).fit(zeroed)
+    np.testing.assert_array_equal(model.user_embeddings.vectors[0], 0)
+
+
+def test_weights_too_large_to_train_on_are_named_with_what_to_change(data):
+    weights = data.weights.copy()
+    weights[5] = 1e38
+    with pytest.raises(DataError, match=r"The training diverged: the vector of (user|item)_id \d+ is not finite\. Hint: "):
+        recsys.ALS(factors=4, alpha=100.0).fit(replace(data, weights=weights))
+
+
+def test_negative_weights_are_refused_by_name(data):
+    with pytest.raises(DataError, match=r"ALS needs weights >= 0\. That of user 1000 and item \d+ is negative"):
+        recsys.ALS().fit(replace(data, weights=-data.weights))
+
+
+def test_nothing_to_train_on_is_refused(data):
+    with pytest.raises(DataError, match="no interactions to train on"):
+        recsys.ALS().fit(data.filter(min_weight=99))
+    with pytest.raises(ParameterError, match="fit takes Interactions. Got DataFrame"):
+        recsys.ALS().fit(data.to_frame())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"factors": 0}, r"The `factors` parameter of ALS must be an int >= 1\. Got 0\."),
+        ({"factors": 2.5}, "`factors`"),
+        ({"factors": True}, "`factors`"),
+        ({"iterations": -1}, "`iterations`"),
+        ({"cg_steps": 0}, "`cg_steps`"),
+        ({"regularization": 0}, "must be a finite number > 0"),
+        ({"alpha": float("nan")}, "`alpha`"),
+        ({"unobserved_weight": "much"}, "`unobserved_weight`"),
+        ({"regularization_exponent": -1}, "must be a finite number >= 0"),
+        ({"weighting": "hu"}, r"must be 'rendle2022' or 'hu2008'\. Got 'hu'"),
+        ({"random_state": -1}, "`random_state`"),
+        ({"num_threads": 0}, "`num_threads`"),
+    ],
+)
+def test_settings_that_can_not_be_are_refused(options, message):
+    with pytest.raises(ParameterError, match=message):
+        recsys.ALS(**options)
+
+
+def test_a_trainer_never_changes_and_fits_twice_to_the_same_model(data):
+    trainer = recsys.ALS(factors=4, iterations=2)
+    with pytest.raises(FrozenInstanceError):
+        trainer.factors = 8
+    first, second = trainer.fit(data), trainer.fit(data)
+    assert first.user_embeddings.vectors.tobytes() == second.user_embeddings.vectors.tobytes()
+
+
+def test_blas_threads_are_put_back_after_training(data):
+    from threadpoolctl import threadpool_info
+
+    def blas():
+        return [(pool["prefix"], pool["num_threads"]) for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    before = blas()
+    with Workers(2):
+        assert all(threads == 1 for _, threads in blas())
+    assert blas() == before

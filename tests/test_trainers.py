@@ -1,0 +1,172 @@
+"""What every trainer promises: settings as text, progress, early end, checkpoints that go on to the same bytes."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import random_interactions
+
+import recsys
+from recsys.errors import FormatError, ParameterError
+from recsys.trainers import TRAINERS, make_trainer
+
+SMALL = {"als": {"factors": 4, "iterations": 3}, "popularity": {}}
+
+
+@pytest.fixture(params=sorted(TRAINERS))
+def trainer(request):
+    return make_trainer(request.param, SMALL[request.param])
+
+
+def test_every_trainer_gives_back_the_ids_it_was_given(trainer, tmp_path):
+    data = random_interactions(strings=True)
+    model = trainer.fit(data)
+    assert (model.users, model.items) == (data.users, data.items)
+    table = model.recommend(k=4)
+    assert set(table.user_id) <= set(data.users.to_numpy())
+    seen = set(zip(data.to_frame().user_id, data.to_frame().item_id, strict=True))
+    assert not seen & set(zip(table.user_id, table.item_id, strict=True))
+    model.save(tmp_path / "model")
+    pd.testing.assert_frame_equal(recsys.load(tmp_path / "model").recommend(k=4), table)
+
+
+def test_every_trainer_says_who_it_is(trainer, data):
+    assert trainer.fit(data).provenance["trainer"] == trainer.name
+    assert trainer.advice
+
+
+def test_progress_goes_to_standard_error_only(trainer, data, capsys):
+    trainer.fit(data, progress=True)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"Training {trainer.name}" in captured.err
+
+
+def test_popularity_scores_by_users_or_by_weight(data):
+    by_users = recsys.Popularity().fit(data).item_embeddings.vectors[:, 0]
+    assert by_users.tolist() == data.item_counts.tolist()
+    by_weight = recsys.Popularity(by="weight").fit(data).item_embeddings.vectors[:, 0]
+    np.testing.assert_allclose(by_weight, np.asarray(data.to_csr().sum(axis=0)).ravel())
+    with pytest.raises(ParameterError, match="'users' or 'weight'"):
+        recsys.Popularity(by="money")
+
+
+def test_settings_are_parsed_from_text():
+    trainer = make_trainer("als", {"factors": "32", "alpha": "0.5", "track_loss": "true", "num_threads": "none"})
+    assert trainer == recsys.ALS(factors=32, alpha=0.5, track_loss=True, num_threads=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("asl", {}, r"Unknown trainer 'asl'; there are 'als', 'popularity'\. Did you mean 'als'\?"),
+        ("als", {"factor": "3"}, r"has no setting 'factor'; it has factors, .*Did you mean 'factors'\?"),
+        ("als", {"factors": "many"}, r"The setting `factors` takes int\. Got 'many'"),
+        ("als", {"track_loss": "yes"}, r"takes bool\. Got 'yes'"),
+        ("als", {"num_threads": "x"}, "takes int or None"),
+        ("als", {"factors": "0"}, "must be an int >= 1"),
+    ],
+)
+def test_misspelt_trainers_and_settings_are_named(name, settings, message):
+    with pytest.raises(ParameterError, match=message):
+        make_trainer(name, settings)
+
+
+def test_a_callback_sees_every_epoch_and_can_end_the_training(data):
+    seen = []
+
+    def callback(epoch, measured, snapshot):
+        seen.append((epoch, snapshot().provenance["training"]["epochs"]))
+        return epoch == 2
+
+    model = recsys.ALS(factors=4, iterations=9).fit(data, callback=callback)
+    assert seen == [(1, 1), (2, 2)]
+    assert model.provenance["training"]["epochs"] == 2
+    same = recsys.ALS(factors=4, iterations=2).fit(data)
+    assert model.item_embeddings.vectors.tobytes() == same.item_embeddings.vectors.tobytes()
+
+
+def test_an_interrupted_training_goes_on_to_the_same_bytes(data, tmp_path):
+    trainer = recsys.ALS(factors=4, iterations=6)
+
+    def interrupt(epoch, measured, snapshot):
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(data, checkpoint=tmp_path / "state", callback=interrupt)
+    epochs = []
+    resumed = trainer.fit(data, checkpoint=tmp_path / "state", resume=True, callback=lambda n, m, s: epochs.append(n))
+    assert epochs == [4, 5, 6]
+    whole = trainer.fit(data)
+    assert resumed.item_embeddings.vectors.tobytes() == whole.item_embeddings.vectors.tobytes()
+    assert resumed.user_embeddings.vectors.tobytes() == whole.user_embeddings.vectors.tobytes()
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path):
+    program = textwrap.dedent(
+        """
+        import sys, time
+        sys.path.insert(0, sys.argv[2])
+        import recsys
+        from conftest import random_interactions
+        recsys.ALS(factors=4, iterations=400).fit(
+            random_interactions(), checkpoint=sys.argv[1], callback=lambda n, m, s: time.sleep(0.02))
+        """
+    )
+    state = tmp_path / "state"
+    child = subprocess.Popen([sys.executable, "-c", program, str(state), os.path.dirname(__file__)])
+    deadline = time.monotonic() + 60
+    while not state.exists() and child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.2)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    epochs = []
+    trainer, data = recsys.ALS(factors=4, iterations=400), random_interactions()
+    resumed = trainer.fit(data, checkpoint=state, resume=True, callback=lambda n, m, s: epochs.append(n))
+    assert 1 < epochs[0] <= 400
+    assert resumed.item_embeddings.vectors.tobytes() == trainer.fit(data).item_embeddings.vectors.tobytes()
+
+
+def test_resuming_with_other_settings_or_data_is_refused_with_the_difference_named(data, tmp_path):
+    def interrupt(epoch, measured, snapshot):
+        raise KeyboardInterrupt
+
+    state = tmp_path / "state"
+    with pytest.raises(KeyboardInterrupt):
+        recsys.ALS(factors=4).fit(data, checkpoint=state, callback=interrupt)
+    with pytest.raises(ParameterError, match="written with factors = 4, now it is 8"):
+        recsys.ALS(factors=8).fit(data, checkpoint=state, resume=True)
+    with pytest.raises(ParameterError, match="written for other data"):
+        recsys.ALS(factors=4).fit(data.binarize(), checkpoint=state, resume=True)
+    with pytest.raises(ParameterError, match="written with .*trainer|written with"):
+        recsys.Popularity().fit(data, checkpoint=state, resume=True)
+    # How many threads work does not matter.
+    assert recsys.ALS(factors=4, num_threads=1).fit(data, checkpoint=state, resume=True).provenance["training"]["epochs"] == 16
+
+
+def test_resuming_without_a_checkpoint_begins_at_the_beginning(data, tmp_path):
+    trainer = recsys.ALS(factors=4, iterations=2)
+    assert trainer.fit(data, checkpoint=tmp_path / "none", resume=True).provenance["training"]["epochs"] == 2
+    with pytest.raises(ParameterError, match="`resume` needs `checkpoint`"):
+        trainer.fit(data, resume=True)
+
+
+def test_a_checkpoint_cut_short_is_refused(data, tmp_path):
+    def interrupt(epoch, measured, snapshot):
+        raise KeyboardInterrupt
+
+    state = tmp_path / "state"
+    with pytest.raises(KeyboardInterrupt):
+        recsys.ALS(factors=4).fit(data, checkpoint=state, callback=interrupt)
+    (state / "users.npy").write_bytes((state / "users.npy").read_bytes()[:-4])
+    with pytest.raises(FormatError, match=r"users\.npy is cut short"):
+        recsys.ALS(factors=4).fit(data, checkpoint=state, resume=True)
