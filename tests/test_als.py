@@ -1,5 +1,6 @@
 """ALS: the objective in the docstring is the one that is minimised, rows are solved exactly, bytes do not depend on threads."""
 
+import itertools
 from dataclasses import FrozenInstanceError, replace
 
 import naive
@@ -117,7 +118,7 @@ def test_blocks_cover_every_row_once_and_do_not_depend_on_threads():
     rows = Rows(np.arange(0, 5_000_001, 1000), np.empty(0, np.int32), np.empty(0, np.float32))
     for blocks in (Rows(*data.by_item).blocks(), rows.blocks()):
         assert blocks[0][0] == 0
-        assert all(before[1] == after[0] for before, after in zip(blocks, blocks[1:], strict=False))
+        assert all(before[1] == after[0] for before, after in itertools.pairwise(blocks))
     assert rows.blocks()[-1][1] == 5000
 
 
@@ -148,7 +149,14 @@ def test_an_interaction_of_weight_zero_pulls_nothing():
     data = random_interactions()
     zeroed = replace(data, weights=np.where(data.row_positions() == 0, 0, data.weights).astype(np.float32))
     model = recsys.ALS(factors=4, iterations=3).fit(zeroed)
-    np.testing.assert_array_equal(model.user_embeddings.vectors[0], 0)
+    np.testing.assert_allclose(model.user_embeddings.vectors[0], 0, atol=1e-12)
+
+
+def test_regularization_that_leaves_nothing_of_the_vectors_is_told_and_gives_zeros_not_nan():
+    data = random_interactions(200, 150, 0.05)
+    with pytest.warns(UserWarning, match="the regularization is too strong"):
+        model = recsys.ALS(factors=8, regularization=50.0, iterations=40).fit(data)
+    assert np.isfinite(model.user_embeddings.vectors).all()
 
 
 def test_weights_too_large_to_train_on_are_named_with_what_to_change(data):

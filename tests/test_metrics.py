@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import naive
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,6 @@ from recsys.errors import DataError, ParameterError
 from recsys.evaluation import METRICS, JudgedLists, parse_metrics
 from recsys.evaluation.intervals import mean_intervals
 from recsys.kernels.metrics import shared_entries
-import naive
 
 NAIVE = {
     "recall": naive.recall,

@@ -1,4 +1,4 @@
-"""Model: ids in and out, filters that hold, fold-in and explanations that equal the direct computation, files that come back."""
+"""Model: ids in and out, filters that hold, fold-in and explanations equal to the direct computation, files that come back."""
 
 import json
 import shutil
@@ -19,6 +19,13 @@ DATA = random_interactions()
 STRINGS = random_interactions(strings=True, timestamps=True)
 MODEL = recsys.ALS(factors=8, iterations=4).fit(DATA)
 SEEN = set(zip(DATA.to_frame().user_id, DATA.to_frame().item_id, strict=True))
+DEFAULTS = {
+    "alpha": recsys.ALS().alpha,
+    "unobserved_weight": recsys.ALS().unobserved_weight,
+    "regularization": recsys.ALS().regularization,
+    "exponent": recsys.ALS().regularization_exponent,
+    "weighting": recsys.ALS().weighting,
+}
 ITEM_IDS = DATA.items.to_numpy().tolist()
 
 
@@ -181,10 +188,11 @@ def test_folding_in_more_events_of_a_known_user_solves_history_and_events_togeth
     dense = np.full(DATA.shape, np.nan)
     dense[DATA.row_positions(), DATA.indices] = DATA.weights
     dense[1:3] *= 2
-    options = {"alpha": 1.0, "unobserved_weight": 0.03, "regularization": 0.001, "exponent": 1.0, "weighting": "rendle2022"}
     items = MODEL.item_embeddings.vectors.astype(np.float64)
     for row in (1, 2):
-        np.testing.assert_allclose(grown.user_embeddings.vectors[row], naive.best_user(dense[row], items, **options), atol=1e-4)
+        np.testing.assert_allclose(
+            grown.user_embeddings.vectors[row], naive.best_user(dense[row], items, **DEFAULTS), atol=1e-4
+        )
     np.testing.assert_array_equal(grown.user_embeddings.vectors[3:], MODEL.user_embeddings.vectors[3:])
     assert len(grown.users) == DATA.n_users
 
@@ -194,9 +202,8 @@ def test_new_items_are_folded_in_with_the_users_fixed():
     grown = MODEL.fold_in(renamed, of="items")
     dense = np.full(DATA.shape, np.nan)
     dense[DATA.row_positions(), DATA.indices] = DATA.weights
-    options = {"alpha": 1.0, "unobserved_weight": 0.03, "regularization": 0.001, "exponent": 1.0, "weighting": "rendle2022"}
     users = MODEL.user_embeddings.vectors.astype(np.float64)
-    expected = [naive.best_user(column, users, **options) for column in dense.T]
+    expected = [naive.best_user(column, users, **DEFAULTS) for column in dense.T]
     np.testing.assert_allclose(grown.item_embeddings.vectors[DATA.n_items :], expected, atol=1e-3)
     assert 90_005 in grown.recommend([1000], k=80, exclude_seen=False).item_id.tolist()
 

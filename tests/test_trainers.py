@@ -147,7 +147,7 @@ def test_resuming_with_other_settings_or_data_is_refused_with_the_difference_nam
         recsys.ALS(factors=8).fit(data, checkpoint=state, resume=True)
     with pytest.raises(ParameterError, match="written for other data"):
         recsys.ALS(factors=4).fit(data.binarize(), checkpoint=state, resume=True)
-    with pytest.raises(ParameterError, match="written with .*trainer|written with"):
+    with pytest.raises(ParameterError, match="written with alpha = 1.0, now it is None"):
         recsys.Popularity().fit(data, checkpoint=state, resume=True)
     # How many threads work does not matter.
     assert recsys.ALS(factors=4, num_threads=1).fit(data, checkpoint=state, resume=True).provenance["training"]["epochs"] == 16

@@ -17,6 +17,9 @@ __all__ = ["observed_loss", "solve_rows"]
 # A row's vectors are copied side by side while they fit the second-level cache, so that later steps need not gather again.
 _CACHED_FLOATS = 160 * 1024
 
+# Residuals below this are zero for any purpose, and their squares would leave the range of float32.
+_VANISHED = np.float32(1e-30)
+
 
 @fast_kernel
 def _gather(fixed, indices, begin, count, block):
@@ -112,7 +115,7 @@ def solve_rows(begin, end, indptr, indices, weights, alpha, target, fixed, dense
             goal += rhs[k] * rhs[k] / diagonal[k]
         goal *= tolerance * tolerance
         for _ in range(steps):
-            if rho <= goal:
+            if rho <= goal or rho < _VANISHED:
                 break
             for k in range(factors):
                 product[k] = shared[k] * direction[k]

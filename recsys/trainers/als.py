@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -42,11 +43,11 @@ class ALS(Trainer):
 
     factors: int = 128
     """Length of each vector: more fits more, at linear cost in time and memory."""
-    regularization: float = 0.001
+    regularization: float = 0.003
     """λ: pulls vectors towards zero; more for small or noisy data."""
     alpha: float = 1.0
     """Confidence per unit of weight in an observed pair."""
-    unobserved_weight: float = 0.03
+    unobserved_weight: float = 0.025
     """α₀: how much it counts that everything not observed should score 0; more favours popular items less."""
     regularization_exponent: float = 1.0
     """ν: 1 regularises frequent rows in proportion to their entries, 0 all rows alike."""
@@ -122,6 +123,12 @@ class _AlsRun(Run):
         users, items = self._users.copy(), self._items.copy()
         with Workers(self._trainer.num_threads) as workers:
             self._half_sweep(self._rows, users, items, workers, exact=True)
+        if not np.abs(items).max() > 1e-6:
+            warnings.warn(
+                "All vectors vanished: the regularization is too strong for these data (every score is about 0). "
+                "Hint: lower `regularization` or `unobserved_weight`.",
+                stacklevel=4,
+            )
         # An axis may point either way: the largest entry of each column is made positive.
         signs = np.sign(items[np.abs(items).argmax(axis=0), np.arange(items.shape[1])])
         signs[signs == 0] = 1
