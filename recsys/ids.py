@@ -108,7 +108,7 @@ class IdMap:
             return np.empty(0, dtype=np.int64)
         same_type = bool(pa.types.is_integer(wanted.type)) == self.is_integer or len(self) == 0
         if same_type:
-            found = self._index.get_indexer(_as_index(wanted)).astype(np.int64, copy=False)
+            found = np.asarray(self._index.get_indexer(_as_index(wanted)), dtype=np.int64)
         else:
             found = np.full(len(wanted), -1, dtype=np.int64)
         if unknown == "raise" and (found < 0).any():

@@ -204,7 +204,7 @@ class Model:
         if users is None:
             return np.arange(len(self.users)), self.users.to_arrow()
         ids = as_id_array(users, name=self.users.name)
-        positions = self.users.positions(ids, unknown="raise" if unknown == "raise" else "ignore")
+        positions = self.users.positions(ids, unknown=_or_ignore(unknown))
         if unknown != "skip":
             return positions, ids
         return positions[positions >= 0], ids.filter(pa.array(positions >= 0))
@@ -268,24 +268,34 @@ class Model:
 
     # ---- what is new --------------------------------------------------------------------------------------------
 
-    def fold_in(self, events: Interactions, *, of: str = "users", num_threads: int | None = None) -> Model:
+    def fold_in(
+        self, events: Interactions, *, of: str = "users", unknown: str = "raise", num_threads: int | None = None
+    ) -> Model:
         """A model that also knows the users (or, with of="items", the items) of `events`; this one stays as it is.
 
         Their vectors are solved exactly with the other side fixed; ids that were known are solved again from their history
         and `events` together (weights of the same pair are summed). Weight the events as the training data were weighted.
         Old ids keep their positions.
 
-        Raises `UnknownIdError` when the fixed side of `events` has ids this model does not know, and `InputError` for a
-        model that has no least-squares fold-in.
+        unknown : what becomes of events whose id on the fixed side this model does not know: "raise" names the ids
+            (`UnknownIdError`), "skip" leaves them out and counts them in provenance["folded_in"].
+
+        Raises `InputError` for a model that has no least-squares fold-in.
         """
         if of not in ("users", "items"):
             raise ParameterError(f"`of` must be 'users' or 'items'. Got {of!r}.")
+        if unknown not in ("raise", "skip"):
+            raise ParameterError(f"`unknown` must be 'raise' or 'skip'. Got {unknown!r}.")
         require_interactions(events, "fold_in")
         method = self._least_squares("fold in")
         if of == "users":
-            self.items.positions(events.items)
+            known_ids = self.items.positions(events.items, unknown=_or_ignore(unknown)) >= 0
+            usable = known_ids[events.indices]
         else:
-            self.users.positions(events.users)
+            known_ids = self.users.positions(events.users, unknown=_or_ignore(unknown)) >= 0
+            usable = known_ids[events.row_positions()]
+        left_out = int((~usable).sum())
+        events = events.select(usable) if left_out else events
         events.refuse_negative_weights("fold_in")
         history, events = _same_timing(self.history, events)
         history = history.merge(events)
@@ -305,6 +315,7 @@ class Model:
         grown = Embeddings(ids, vectors, known.provenance)
         users, items = (grown, fixed) if of == "users" else (fixed, grown)
         provenance = {**self.provenance, "folded_in": {"of": of, "n": len(changed), "fingerprint": events.fingerprint}}
+        provenance["folded_in"]["left_out"] = left_out
         return Model(users, items, history, provenance, method)
 
     def _least_squares(self, purpose: str) -> WeightedLeastSquares:
@@ -351,6 +362,11 @@ class Model:
             fold_in=None if saved is None else fold_in_from(saved),
             provenance=stored.provenance,
         )
+
+
+def _or_ignore(unknown: str) -> str:
+    """What `IdMap.positions` is asked to do about unknown ids that are to be raised or skipped."""
+    return "raise" if unknown == "raise" else "ignore"
 
 
 def _same_timing(first: Interactions, second: Interactions) -> tuple[Interactions, Interactions]:

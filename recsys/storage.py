@@ -119,10 +119,11 @@ def write_stored(
 ) -> Path:
     """Writes a directory of the given kind and returns its path.
 
-    An existing path is refused unless `overwrite`; even then only a directory written by this package (or an empty one)
-    is replaced. Raises `ParameterError`, or `StorageError` when the disk is full or the place can not be written.
+    An existing path is refused unless `overwrite`; even then only a directory of the same kind written by this package
+    (or an empty one) is replaced. Raises `ParameterError`, or `StorageError` when the disk is full or the place can not be
+    written.
     """
-    target = refuse_existing(path, overwrite=overwrite)
+    target = refuse_existing(path, kind, overwrite=overwrite)
     with _failures_named(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
@@ -172,8 +173,11 @@ def open_stored(path: str | os.PathLike[str], kind: str | None = None, *, verify
     )
 
 
-def refuse_existing(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
-    """`path` as a Path when a directory may be written there; call it before long work so that the refusal comes first."""
+def refuse_existing(path: str | os.PathLike[str], kind: str, *, overwrite: bool) -> Path:
+    """`path` as a Path when a directory of that kind may be written there; call it before long work to refuse early.
+
+    Only an empty directory, or with `overwrite` one of the same kind, is ever replaced.
+    """
     target = Path(path)
     if not target.name:
         raise ParameterError(f"{str(path)!r} is not a path to write to.")
@@ -185,6 +189,10 @@ def refuse_existing(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
         raise ParameterError(f"{target} already exists. Hint: ask to overwrite it, or choose another path.")
     if not (target / _MANIFEST).is_file():
         raise ParameterError(f"{target} is not a directory written by recsys, so it is not overwritten.")
+    with contextlib.suppress(FormatError):  # a damaged one may be replaced
+        there = _read_manifest(target)["kind"]
+        if there != kind:
+            raise ParameterError(f"{target} holds a {there}, so it is not overwritten by a {kind}.")
     return target
 
 
@@ -193,7 +201,8 @@ def write_file(path: str | os.PathLike[str], *, overwrite: bool = True) -> Itera
     """Yields a temporary path beside `path`; it takes the place of `path` when the block ends well, and goes otherwise."""
     target = Path(path)
     if target.is_dir() or (target.exists() and not overwrite):
-        raise ParameterError(f"{target} already exists{' and is a directory' if target.is_dir() else ''}.")
+        what = " and is a directory." if target.is_dir() else ". Hint: ask to overwrite it, or choose another path."
+        raise ParameterError(f"{target} already exists{what}")
     with _failures_named(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         # The suffix is kept at the end: writers choose format and compression by it.

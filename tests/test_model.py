@@ -214,6 +214,11 @@ def test_fold_in_refuses_ids_the_fixed_side_does_not_know():
         MODEL.fold_in(other)
     with pytest.raises(UnknownIdError, match="Unknown user_id: 7"):
         MODEL.fold_in(other, of="items")
+    skipped = MODEL.fold_in(other, unknown="skip")
+    assert skipped.provenance["folded_in"]["left_out"] == 1
+    assert 7 in skipped.users
+    with pytest.raises(ParameterError, match="`unknown` must be"):
+        MODEL.fold_in(other, unknown="ignore")
     with pytest.raises(ParameterError, match="`of` must be"):
         MODEL.fold_in(other, of="user")
 
@@ -282,6 +287,9 @@ def test_overwriting_replaces_only_what_recsys_wrote(saved, tmp_path):
     with pytest.raises(ParameterError, match="already exists"):
         MODEL.save(saved)
     MODEL.save(saved, overwrite=True)
+    DATA.save(tmp_path / "set")
+    with pytest.raises(ParameterError, match="set holds a dataset, so it is not overwritten by a model"):
+        MODEL.save(tmp_path / "set", overwrite=True)
     precious = tmp_path / "photos"
     precious.mkdir()
     (precious / "holiday.jpg").write_bytes(b"x")

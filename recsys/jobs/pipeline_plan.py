@@ -1,0 +1,174 @@
+"""From the sections of a pipeline file to steps, each fed by what those before it write. Nothing is run here.
+
+Everything that can be known to be wrong before the first step runs is refused here: a nightly job should not fail after an
+hour because of a misspelt metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recsys.errors import DataError, ParameterError
+from recsys.evaluation.metrics import parse_metrics
+from recsys.ingest.sources import find_files
+from recsys.jobs.evaluate import evaluate
+from recsys.jobs.filter import filter_dataset
+from recsys.jobs.ingest import ingest
+from recsys.jobs.pipeline_file import PipelineFile, Section
+from recsys.jobs.recommend import recommend, require_suffix
+from recsys.jobs.split import check_choices, fold_in_path, split
+from recsys.jobs.train import DEFAULT_TRAINER, train
+from recsys.trainers import make_trainer
+
+__all__ = ["Step", "plan_steps"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One job with its arguments.
+
+    written : the section as it stands in the file.
+    inputs, outputs : paths that are read and written.
+    """
+
+    name: str
+    job: Callable[..., Any]
+    arguments: dict[str, Any]
+    written: dict[str, Any]
+    inputs: list[str]
+    outputs: list[str]
+
+
+@dataclass
+class _Flow:
+    """What the steps planned so far have to offer to the next ones."""
+
+    work: Path
+    dataset: str = ""
+    training: dict[str, Any] = field(default_factory=dict)
+    train: str = ""
+    test: str | None = None
+    fold_in: str | None = None
+    model: str = ""
+
+    def place(self, name: str) -> str:
+        """Where something goes that the file names no place for."""
+        return str(self.work / name)
+
+
+def plan_steps(file: PipelineFile) -> list[Step]:
+    """The steps of a pipeline in the order of the work. Raises `ParameterError` or `DataError` for what is wrong already."""
+    flow = _Flow(file.work)
+    steps = []
+    for name, sections in file.sections.items():
+        for number, section in enumerate(sections, start=1):
+            job, arguments, inputs, outputs = _PLANNERS[name](dict(section.values), flow)
+            title = name if number == 1 else f"{name}-{number}"
+            steps.append(Step(title, job, arguments, _compared(name, section, flow), inputs, outputs))
+    _refuse_collisions(steps)
+    return steps
+
+
+# What a planner returns: the job, its arguments, the paths it reads, the paths it writes.
+_Planned = tuple[Callable[..., Any], dict[str, Any], list[str], list[str]]
+
+
+def _ingest(section: dict[str, Any], flow: _Flow) -> _Planned:
+    if "source" not in section:
+        raise ParameterError("[ingest] needs the key source, the path of a log or a list of them.")
+    flow.dataset = flow.train = section.setdefault("output", flow.place("dataset"))
+    read = [file.name for file in find_files(section["source"], section.get("format"))]
+    return ingest, section, read, [flow.dataset, *([section["rejects"]] if "rejects" in section else [])]
+
+
+def _filter(section: dict[str, Any], flow: _Flow) -> _Planned:
+    unfiltered, flow.dataset = flow.dataset, section.setdefault("output", flow.place("filtered"))
+    flow.train = flow.dataset
+    return filter_dataset, {"dataset": unfiltered, **section}, [unfiltered], [flow.dataset]
+
+
+def _split(section: dict[str, Any], flow: _Flow) -> _Planned:
+    if "by" not in section:
+        raise ParameterError("[split] needs the key by: random, leave-last, temporal or users.")
+    by = section["by"]
+    check_choices(by, {name: value for name, value in section.items() if name not in ("by", "train", "test", "fold_in")})
+    flow.train = section.setdefault("train", flow.place("train"))
+    flow.test = section.setdefault("test", flow.place("test"))
+    outputs = [flow.train, flow.test]
+    if by == "users":
+        flow.fold_in = section.setdefault("fold_in", fold_in_path(flow.test))
+        outputs.append(flow.fold_in)
+    return split, {"dataset": flow.dataset, **section}, [flow.dataset], outputs
+
+
+def _train(section: dict[str, Any], flow: _Flow) -> _Planned:
+    section["settings"] = section.pop("set", {})
+    make_trainer(section.get("trainer", DEFAULT_TRAINER), section["settings"])
+    flow.training = dict(section)
+    flow.model = section.setdefault("output", flow.place("model"))
+    return train, {"dataset": flow.train, **section}, [flow.train], [flow.model]
+
+
+def _evaluate(section: dict[str, Any], flow: _Flow) -> _Planned:
+    section.setdefault("test", flow.test)
+    if section["test"] is None:
+        raise ParameterError("[evaluate] needs a section [split] or the key test, the dataset to judge on.")
+    if "metrics" in section:
+        parse_metrics(section["metrics"])
+    section.setdefault("fold_in", flow.fold_in)
+    section.setdefault("output", flow.place("report.json"))
+    read = [flow.model, section["test"], *([section["fold_in"]] if section["fold_in"] else [])]
+    return evaluate, {"model": flow.model, **section}, read, [section["output"]]
+
+
+def _retrain(section: dict[str, Any], flow: _Flow) -> _Planned:
+    flow.model = section.get("output", flow.place("model-all"))
+    return train, {"dataset": flow.dataset, **flow.training, "output": flow.model}, [flow.dataset], [flow.model]
+
+
+def _recommend(section: dict[str, Any], flow: _Flow) -> _Planned:
+    output = section.setdefault("output", flow.place("recommendations.parquet"))
+    require_suffix(output)
+    lists = [section[name] for name in ("users", "only_items", "exclude_items") if name in section]
+    for path in lists:
+        if not Path(path).is_file():
+            raise DataError(f"[recommend] names a file of ids that does not exist: {path}.")
+    return recommend, {"model": flow.model, **section}, [flow.model, *lists], [output]
+
+
+_PLANNERS: dict[str, Callable[[dict[str, Any], _Flow], _Planned]] = {
+    "ingest": _ingest,
+    "filter": _filter,
+    "split": _split,
+    "train": _train,
+    "evaluate": _evaluate,
+    "retrain": _retrain,
+    "recommend": _recommend,
+}
+
+
+def _compared(name: str, section: Section, flow: _Flow) -> dict[str, Any]:
+    """What makes a step another one from one run to the next, besides its inputs."""
+    if name == "retrain":
+        return {**section.written, **{key: value for key, value in flow.training.items() if key != "output"}}
+    return section.written
+
+
+def _refuse_collisions(steps: list[Step]) -> None:
+    """No two steps write to one place, and none over what was there before the pipeline."""
+    writers: dict[Path, str] = {}
+    given: set[Path] = set()
+    for step in steps:
+        given |= {Path(path).resolve() for path in step.inputs} - writers.keys()
+        for output in step.outputs:
+            place = Path(output).resolve()
+            if place in writers:
+                raise ParameterError(f"[{writers[place]}] and [{step.name}] would both write {output}.")
+            writers[place] = step.name
+    for place, name in writers.items():
+        for path in given:
+            if place in (path, *path.parents):
+                raise ParameterError(f"[{name}] would write {place}, and {path} is an input of the pipeline.")

@@ -1,0 +1,81 @@
+"""`recsys train`: a dataset becomes a model directory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recsys.interactions import Interactions
+from recsys.jobs.report import Clock, bytes_in_words, seconds_in_words, size_of
+from recsys.jobs.terminal import say
+from recsys.storage import refuse_existing
+from recsys.trainers import make_trainer
+
+__all__ = ["DEFAULT_TRAINER", "ModelWritten", "checkpoint_path", "train"]
+
+DEFAULT_TRAINER = "als"
+
+
+@dataclass(frozen=True)
+class ModelWritten:
+    """A model directory that was written, and by what it was trained."""
+
+    output: str
+    trainer: str
+    hyperparameters: dict[str, Any]
+    n_users: int
+    n_items: int
+    n_interactions: int
+    bytes: int
+    seconds: float
+
+    def show(self) -> None:
+        """One sentence on standard output."""
+        say(
+            f"Wrote {self.output}: {self.trainer} on {self.n_users:,} users × {self.n_items:,} items, "
+            f"{self.n_interactions:,} interactions, {bytes_in_words(self.bytes)}, in {seconds_in_words(self.seconds)}."
+        )
+
+
+def train(
+    dataset: str,
+    *,
+    output: str,
+    trainer: str = DEFAULT_TRAINER,
+    settings: Mapping[str, object] | None = None,
+    resume: bool = False,
+    num_threads: int | None = None,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> ModelWritten:
+    """Trains on the dataset directory `dataset` and writes the model directory `output`.
+
+    settings : hyperparameters by name, as values or as text.
+    resume : go on from the checkpoint that an interrupted run left beside `output`, if there is one.
+    """
+    clock = Clock()
+    refuse_existing(output, "model", overwrite=overwrite)
+    chosen = make_trainer(trainer, settings)
+    if num_threads is not None and hasattr(chosen, "num_threads"):
+        chosen = make_trainer(trainer, {**(settings or {}), "num_threads": num_threads})
+    data = Interactions.load(dataset)
+    model = chosen.fit(data, progress=progress, checkpoint=checkpoint_path(output), resume=resume)
+    model.save(output, overwrite=overwrite)
+    return ModelWritten(
+        output,
+        trainer,
+        dataclasses.asdict(chosen),
+        data.n_users,
+        data.n_items,
+        data.n_interactions,
+        size_of(output),
+        clock.seconds,
+    )
+
+
+def checkpoint_path(output: str) -> Path:
+    """Where training leaves its state until it is complete: `MODEL.checkpoint`."""
+    return Path(output.rstrip("/") + ".checkpoint")
