@@ -53,7 +53,10 @@ class Rows:
         return list(itertools.pairwise(edges.tolist()))
 
 
+# Entries of a block of short rows: far more than a task costs to start, few enough to balance the threads.
 _BLOCK_WORK = 100_000
+# Vectors that a group of long rows works on.
+_GROUP_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -93,13 +96,18 @@ class WeightedLeastSquares:
         dense = (self.unobserved_weight * eigenvalues).astype(np.float32)
         ridge = self.ridge(rows.counts, len(fixed))
 
-        def solve(block: tuple[int, int]) -> None:
-            als.solve_rows(
-                *block, rows.indptr, rows.indices, rows.weights, np.float32(self.alpha), np.float32(self.target),
-                fixed, dense, ridge, steps, np.float32(tolerance), solution,
+        def solve(task: tuple[bool, np.ndarray]) -> None:
+            is_long, positions = task
+            arguments = (
+                positions, rows.indptr, rows.indices, rows.weights, np.float32(self.alpha), np.float32(self.target),
+                fixed, dense, ridge, steps, np.float32(tolerance),
             )  # fmt: skip
+            if is_long:
+                als.solve_long_rows(*arguments, als.tile_rows(fixed.shape[1]), solution)
+            else:
+                als.solve_short_rows(*arguments, solution)
 
-        workers.map(solve, rows.blocks())
+        workers.map(solve, _tasks(rows.counts, fixed.shape[1], workers.num_threads))
 
     def solve(self, rows: Rows, fixed: np.ndarray, num_threads: int | None = None) -> np.ndarray:
         """(n, dim) float32: each row's minimum given `fixed` (m, dim); zeros for a row without entries."""
@@ -143,6 +151,22 @@ def _read_only(array: np.ndarray) -> np.ndarray:
     # numba compiles a kernel once for read-only and once for writeable arrays: those of Interactions are read-only.
     array.flags.writeable = False
     return array
+
+
+def _tasks(counts: np.ndarray, factors: int, num_threads: int) -> list[tuple[bool, np.ndarray]]:
+    """(is_long, row positions) of tasks of about equal work, long rows first; a row's result does not depend on its task."""
+    is_long = counts > als.short_row_entries(factors)
+    long_rows = np.flatnonzero(is_long)
+    # Each group of long rows streams the fixed side once more, so there are only as many as threads and memory want.
+    n_groups = min(len(long_rows), max(num_threads, 1 + len(long_rows) * factors * 16 // _GROUP_BYTES))
+    dealt = long_rows[np.argsort(-counts[long_rows], kind="stable")]
+    groups = [np.sort(dealt[start::n_groups]) for start in range(n_groups)]
+    short_rows = np.flatnonzero(~is_long)
+    # A row without entries still costs its vector: count it as some entries.
+    work = np.cumsum(counts[short_rows] + 16)
+    cuts = np.searchsorted(work, np.arange(_BLOCK_WORK, work[-1] if len(work) else 0, _BLOCK_WORK))
+    blocks = np.split(short_rows, cuts)
+    return [(True, group) for group in groups] + [(False, block) for block in blocks if len(block)]
 
 
 # Enough steps that the tolerance ends them; about the last digit that float32 can promise.

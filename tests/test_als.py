@@ -94,23 +94,30 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_number_of_threads():
     assert other.item_embeddings.vectors.tobytes() != models[0].item_embeddings.vectors.tobytes()
 
 
-def test_a_row_longer_than_the_cached_block_is_solved_like_any_other(monkeypatch):
-    # 170 factors leave room for 963 vectors; the row has 2,500 entries, so it is gathered in pieces.
+def test_short_and_long_rows_are_solved_alike_and_exactly():
     generator = np.random.default_rng(0)
-    fixed = generator.standard_normal((3000, 170)).astype(np.float32) * np.float32(0.05)
-    entries = np.sort(generator.choice(3000, 2500, replace=False)).astype(np.int32)
-    weights = generator.random(2500).astype(np.float32)
-    indptr = np.array([0, 0, 2500], np.int64)
-    dense = generator.random(170).astype(np.float32)
-    ridge = np.array([1.0, 1.0], np.float32)
-    solution = np.ones((2, 170), np.float32)
-    kernels.solve_rows(
-        0, 2, indptr, entries, weights, np.float32(2), np.float32(0.5), fixed, dense, ridge, 400, np.float32(1e-6), solution
-    )
-    y, a = fixed[entries].astype(np.float64), 2.0 * weights
-    expected = np.linalg.solve(np.diag(dense + 1.0) + (y.T * a) @ y, (a + 0.5) @ y)
-    np.testing.assert_allclose(solution[1], expected, atol=2e-4)
-    assert (solution[0] == 0).all()
+    fixed = generator.standard_normal((3000, 20)).astype(np.float32) * np.float32(0.2)
+    rows = [np.sort(generator.choice(3000, n, replace=False)).astype(np.int32) for n in (2500, 3, 400)]
+    indptr = np.array([0, 2500, 2503, 2903], np.int64)
+    indices, weights = np.concatenate(rows), generator.random(2903).astype(np.float32)
+    dense, ridge = generator.random(20).astype(np.float32), np.array([1.0, 2.0, 3.0], np.float32)
+    given = indptr, indices, weights, np.float32(2), np.float32(0.5), fixed, dense, ridge, 400, np.float32(1e-6)
+    short, long = np.ones((3, 20), np.float32), np.ones((3, 20), np.float32)
+    kernels.solve_short_rows(np.arange(3), *given, short)
+    kernels.solve_long_rows(np.arange(3), *given, 700, long)
+    for row, entries in enumerate(rows):
+        y, a = fixed[entries].astype(np.float64), 2.0 * weights[indptr[row] : indptr[row + 1]]
+        expected = np.linalg.solve(np.diag(dense + ridge[row]) + (y.T * a) @ y, (a + 0.5) @ y)
+        np.testing.assert_allclose(short[row], expected, atol=1e-4)
+        np.testing.assert_allclose(long[row], expected, atol=1e-4)
+
+
+def test_bytes_do_not_depend_on_threads_where_long_rows_are_solved_together():
+    data = random_interactions(3000, 30, 0.9)
+    limit = kernels.short_row_entries(256)
+    assert (data.item_counts > limit).all()
+    first, second = (recsys.ALS(factors=256, iterations=1, num_threads=n).fit(data) for n in (1, 3))
+    assert first.item_embeddings.vectors.tobytes() == second.item_embeddings.vectors.tobytes()
 
 
 def test_blocks_cover_every_row_once_and_do_not_depend_on_threads():

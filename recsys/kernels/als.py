@@ -4,6 +4,10 @@ Every row is a linear system  (diag(dense + ridge) + Σ_j a_j y_j y_jᵀ) x = Σ
 a_j = alpha · w_j and b_j = alpha · w_j + target. The part of the matrix that all rows share is diagonal because the fixed
 side comes rotated into the eigenvectors of its Gram matrix. That makes the diagonal of the whole matrix cheap and a good
 preconditioner for conjugate gradients, which cost 4 · entries · factors operations a step.
+
+Arithmetic is cheap beside fetching the vectors y_j, so each kernel fetches them where they are near. A short row's vectors
+are copied side by side once and stay in the cache for all steps. Long rows are solved together: the fixed side passes by in
+tiles that fit the cache, and every row takes from a tile all that it needs before the next one comes.
 """
 
 from __future__ import annotations
@@ -12,20 +16,31 @@ import numpy as np
 
 from recsys.kernels._jit import fast_kernel
 
-__all__ = ["observed_loss", "solve_rows"]
+__all__ = ["observed_loss", "short_row_entries", "solve_long_rows", "solve_short_rows", "tile_rows"]
 
-# A row's vectors are copied side by side while they fit the second-level cache, so that later steps need not gather again.
+# Floats of vectors that a second-level cache holds with room to spare.
 _CACHED_FLOATS = 160 * 1024
 
 # Residuals below this are zero for any purpose, and their squares would leave the range of float32.
 _VANISHED = np.float32(1e-30)
 
 
+def short_row_entries(factors: int) -> int:
+    """The most entries a row may have for `solve_short_rows`."""
+    return max(64, _CACHED_FLOATS // factors)
+
+
+def tile_rows(factors: int) -> int:
+    """Vectors of the fixed side that `solve_long_rows` holds in the cache at a time."""
+    return max(512, _CACHED_FLOATS // factors)
+
+
 @fast_kernel
-def _gather(fixed, indices, begin, count, block):
-    """block[:count] = fixed[indices[begin : begin + count]]"""
+def _gather(fixed, indices, weights, alpha, begin, count, block, scale):
+    """block[:count] = fixed[indices[begin : begin + count]];  scale[:count] = alpha * weights[begin : begin + count]"""
     for j in range(count):
         row = fixed[indices[begin + j]]
+        scale[j] = alpha * weights[begin + j]
         for k in range(block.shape[1]):
             block[j, k] = row[k]
 
@@ -73,72 +88,127 @@ def _add_target_and_diagonal(block, scale, target, count, rhs, diagonal):
 
 
 @fast_kernel
-def solve_rows(begin, end, indptr, indices, weights, alpha, target, fixed, dense, ridge, steps, tolerance, solution):
-    """Improves solution[begin:end] by at most `steps` preconditioned conjugate gradient steps from where it stands.
+def _begin(rhs, product, diagonal, direction, tolerance):
+    """Turns `rhs` into the residual rhs - product and sets the first direction. Returns (rho, the rho at which to stop)."""
+    rho = np.float32(0)
+    goal = np.float32(0)
+    for k in range(len(rhs)):
+        goal += rhs[k] * rhs[k] / diagonal[k]
+        rhs[k] -= product[k]
+        direction[k] = rhs[k] / diagonal[k]
+        rho += rhs[k] * direction[k]
+    return rho, max(goal * tolerance * tolerance, _VANISHED)
 
-    indptr, indices, weights : the rows' entries; indices point into `fixed` (n_fixed, factors).
+
+@fast_kernel
+def _step(x, residual, diagonal, direction, product, rho):
+    """One conjugate gradient step along `direction`, whose product with the matrix is `product`. Returns the new rho."""
+    curvature = np.float32(0)
+    for k in range(len(x)):
+        curvature += direction[k] * product[k]
+    length = rho / curvature
+    new_rho = np.float32(0)
+    for k in range(len(x)):
+        x[k] += length * direction[k]
+        residual[k] -= length * product[k]
+        new_rho += residual[k] * residual[k] / diagonal[k]
+    momentum = new_rho / rho
+    for k in range(len(x)):
+        direction[k] = residual[k] / diagonal[k] + momentum * direction[k]
+    return new_rho
+
+
+@fast_kernel
+def solve_short_rows(rows, indptr, indices, weights, alpha, target, fixed, dense, ridge, steps, tolerance, solution):
+    """Improves solution[rows] by at most `steps` preconditioned conjugate gradient steps from where it stands.
+
+    rows : (n,) int64, each with at most `short_row_entries` entries;  a row without entries becomes zero.
+    indptr, indices, weights : the entries of all rows; indices point into `fixed` (n_fixed, factors).
     dense : (factors,) the shared diagonal;  ridge : (n_rows,) added to it, one number a row.
     tolerance : a row is done when its preconditioned residual falls below this share of its right-hand side's.
-    A row without entries becomes zero. All arrays but the pointers are float32.
+    All arrays but the pointers are float32.
     """
     factors = fixed.shape[1]
-    room = max(64, _CACHED_FLOATS // factors)
-    block = np.empty((room, factors), np.float32)
-    scale = np.empty(room, np.float32)
-    scratch = np.empty((6, factors), np.float32)
-    shared, diagonal, rhs = scratch[0], scratch[1], scratch[2]
-    residual, direction, product = scratch[3], scratch[4], scratch[5]
-    for row in range(begin, end):
-        first, last = indptr[row], indptr[row + 1]
+    most = 0
+    for row in rows:
+        most = max(most, indptr[row + 1] - indptr[row])
+    block = np.empty((most, factors), np.float32)
+    scale = np.empty(most, np.float32)
+    scratch = np.empty((4, factors), np.float32)
+    diagonal, residual, direction, product = scratch[0], scratch[1], scratch[2], scratch[3]
+    for row in rows:
+        count = indptr[row + 1] - indptr[row]
         x = solution[row]
-        if first == last:
+        if count == 0:
             x[:] = 0
             continue
+        _gather(fixed, indices, weights, alpha, indptr[row], count, block, scale)
         for k in range(factors):
-            shared[k] = dense[k] + ridge[row]
-            diagonal[k] = shared[k]
-            product[k] = shared[k] * x[k]
-            rhs[k] = 0
-        for start in range(first, last, room):
-            count = min(room, last - start)
-            _gather(fixed, indices, start, count, block)
-            for j in range(count):
-                scale[j] = alpha * weights[start + j]
-            _add_products(block, scale, count, x, product)
-            _add_target_and_diagonal(block, scale, target, count, rhs, diagonal)
-        rho = np.float32(0)
-        goal = np.float32(0)
-        for k in range(factors):
-            residual[k] = rhs[k] - product[k]
-            direction[k] = residual[k] / diagonal[k]
-            rho += residual[k] * direction[k]
-            goal += rhs[k] * rhs[k] / diagonal[k]
-        goal *= tolerance * tolerance
+            diagonal[k] = dense[k] + ridge[row]
+            product[k] = diagonal[k] * x[k]
+            residual[k] = 0
+        _add_products(block, scale, count, x, product)
+        _add_target_and_diagonal(block, scale, target, count, residual, diagonal)
+        rho, goal = _begin(residual, product, diagonal, direction, tolerance)
         for _ in range(steps):
-            if rho <= goal or rho < _VANISHED:
+            if rho <= goal:
                 break
             for k in range(factors):
-                product[k] = shared[k] * direction[k]
-            for start in range(first, last, room):
-                count = min(room, last - start)
-                if last - first > room:  # otherwise the block still holds the whole row
-                    _gather(fixed, indices, start, count, block)
-                    for j in range(count):
-                        scale[j] = alpha * weights[start + j]
-                _add_products(block, scale, count, direction, product)
-            curvature = np.float32(0)
+                product[k] = (dense[k] + ridge[row]) * direction[k]
+            _add_products(block, scale, count, direction, product)
+            rho = _step(x, residual, diagonal, direction, product, rho)
+
+
+@fast_kernel
+def solve_long_rows(rows, indptr, indices, weights, alpha, target, fixed, dense, ridge, steps, tolerance, tile, solution):
+    """What `solve_short_rows` does, for rows of any length together, with `fixed` passing by in tiles of `tile` vectors."""
+    factors = fixed.shape[1]
+    n = len(rows)
+    room = 64
+    block = np.empty((room, factors), np.float32)
+    scale = np.empty(room, np.float32)
+    scratch = np.zeros((4, n, factors), np.float32)
+    diagonal, residual, direction, product = scratch[0], scratch[1], scratch[2], scratch[3]
+    rho = np.ones(n, np.float32)
+    goal = np.zeros(n, np.float32)
+    cursor = np.empty(n, np.int64)
+    for step in range(steps + 1):
+        for place in range(n):
+            row = rows[place]
+            cursor[place] = indptr[row]
             for k in range(factors):
-                curvature += direction[k] * product[k]
-            step = rho / curvature
-            previous = rho
-            rho = np.float32(0)
-            for k in range(factors):
-                x[k] += step * direction[k]
-                residual[k] -= step * product[k]
-                rho += residual[k] * residual[k] / diagonal[k]
-            momentum = rho / previous
-            for k in range(factors):
-                direction[k] = residual[k] / diagonal[k] + momentum * direction[k]
+                shared = dense[k] + ridge[row]
+                if step == 0:
+                    diagonal[place, k] = shared
+                    product[place, k] = shared * solution[row, k]
+                else:
+                    product[place, k] = shared * direction[place, k]
+        for tile_end in range(tile, len(fixed) + tile, tile):
+            for place in range(n):
+                row = rows[place]
+                if rho[place] <= goal[place]:
+                    continue
+                first = cursor[place]
+                last = first
+                end = indptr[row + 1]
+                while last < end and indices[last] < tile_end:
+                    last += 1
+                cursor[place] = last
+                for start in range(first, last, room):
+                    count = min(room, last - start)
+                    _gather(fixed, indices, weights, alpha, start, count, block, scale)
+                    if step == 0:
+                        _add_products(block, scale, count, solution[row], product[place])
+                        _add_target_and_diagonal(block, scale, target, count, residual[place], diagonal[place])
+                    else:
+                        _add_products(block, scale, count, direction[place], product[place])
+        for place in range(n):
+            if step == 0:
+                rho[place], goal[place] = _begin(residual[place], product[place], diagonal[place], direction[place], tolerance)
+            elif rho[place] > goal[place]:
+                rho[place] = _step(
+                    solution[rows[place]], residual[place], diagonal[place], direction[place], product[place], rho[place]
+                )
 
 
 @fast_kernel
