@@ -1,7 +1,7 @@
 """`Interactions`: who touched what, how much and when, as an immutable sparse user-item matrix with its ids.
 
-May import errors, ids, storage, kernels. Reading logs is the work of `recsys.ingest`, cutting into train and test that
-of `recsys.split`.
+May import errors, ids, storage, parallel, kernels. Reading logs is the work of `recsys.ingest`, cutting into train and
+test that of `recsys.split`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ import scipy.sparse
 
 from recsys.errors import DataError, ParameterError, closest_hint, quote_some
 from recsys.ids import IdMap
-from recsys.kernels import csr
+from recsys.kernels import csr, gather
+from recsys.parallel import Workers
 from recsys.storage import Stored, id_table, open_stored, read_ids, write_stored
 
 __all__ = ["DUPLICATE_RULES", "Interactions"]
 
-DUPLICATE_RULES = {"sum": csr.SUM, "count": csr.COUNT, "max": csr.MAX, "last": csr.LAST}
+DUPLICATE_RULES = {"sum": gather.SUM, "count": gather.COUNT, "max": gather.MAX, "last": gather.LAST}
+EventBlock = tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -94,21 +96,31 @@ class Interactions:
         duplicates : what becomes of several events of one user and item: "sum" of their weights, their "count", the
             "max", or the "last" (by timestamp, then by order).
         """
+        events = (user_positions, item_positions, weights, timestamps)
+        return cls.from_event_blocks(users, items, [events], duplicates=duplicates, provenance=provenance)
+
+    @classmethod
+    def from_event_blocks(
+        cls,
+        users: IdMap,
+        items: IdMap,
+        blocks: list[EventBlock],
+        *,
+        duplicates: str = "sum",
+        provenance: Mapping[str, Any] | None = None,
+        num_threads: int | None = None,
+    ) -> Interactions:
+        """As `from_events`, from blocks of (user positions, item positions, weights or None, timestamps or None).
+
+        `blocks` is emptied on the way, so that little more than the result is held in memory beside what is left of it.
+        """
         if duplicates not in DUPLICATE_RULES:
             raise ParameterError(f"`duplicates` must be one of {quote_some(DUPLICATE_RULES)}. Got {duplicates!r}.")
-        by_item = csr.counting_order(item_positions, len(items), np.empty(0, np.int64))
-        order = csr.counting_order(user_positions, len(users), by_item)
-        del by_item
-        indptr = csr.row_pointers(user_positions, len(users))
-        indices = item_positions[order].astype(np.int32, copy=False)
-        gathered = np.ones(len(order), np.float32) if weights is None else weights[order].astype(np.float32, copy=False)
-        times = np.empty(0, np.int64) if timestamps is None else timestamps[order]
-        del order
-        indptr = csr.merge_duplicates(indptr, indices, gathered, times, DUPLICATE_RULES[duplicates])
-        n = int(indptr[-1])
-        if n < len(indices):
-            indices, gathered, times = indices[:n].copy(), gathered[:n].copy(), times[:n].copy()
-        return cls(users, items, indptr, indices, gathered, None if timestamps is None else times, provenance or {})
+        timed = bool(blocks) and blocks[0][3] is not None
+        with Workers(num_threads) as workers:
+            gathered = gather.gather_events(blocks, len(users), DUPLICATE_RULES[duplicates], workers.num_threads, workers.map)
+        indptr, indices, weights, timestamps = gathered
+        return cls(users, items, indptr, indices, weights, timestamps if timed else None, provenance or {})
 
     @classmethod
     def from_csr(cls, matrix: Any, *, users: Any = None, items: Any = None) -> Interactions:

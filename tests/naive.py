@@ -80,3 +80,21 @@ def ranked(query, items, k, skip=(), candidates=None):
     scores = [(float(np.float32(np.dot(query.astype(np.float64), items[i].astype(np.float64)))), i) for i in allowed]
     scores = [(score, i) for score, i in scores if i not in set(skip)]
     return [(i, score) for score, i in sorted(scores, key=lambda pair: (-pair[0], pair[1]))[:k]]
+
+
+# ---- ingestion ------------------------------------------------------------------------------------------------------
+
+
+def gather_events_naively(events, rule):
+    """{(user, item): (weight, timestamp)} of events (user, item, weight, timestamp or None) in order of the log."""
+    pairs = {}
+    for user, item, weight, time in events:
+        pairs.setdefault((user, item), []).append((weight, time))
+    merged = {}
+    for pair, entries in pairs.items():
+        weights = [weight for weight, _ in entries]
+        times = [time for _, time in entries]
+        latest = None if times[0] is None else max(times)
+        last = [weight for weight, time in entries if time == latest][-1]
+        merged[pair] = ({"sum": sum(weights), "count": len(weights), "max": max(weights), "last": last}[rule], latest)
+    return merged

@@ -156,7 +156,7 @@ def test_merging_data_with_and_without_times_is_refused():
 def test_by_item_holds_the_same_entries_transposed(data):
     indptr, users, weights = data.by_item
     transposed = scipy.sparse.csr_array((weights, users, indptr), shape=data.shape[::-1])
-    assert (transposed.T != data.to_csr()).nnz == 0
+    assert (data.to_csr() != transposed.T).nnz == 0
     assert (np.diff(indptr) == data.item_counts).all()
 
 

@@ -1,4 +1,4 @@
-"""Building compressed rows (CSR) from events: counting sorts, merging of duplicates, transposition."""
+"""Orders and checks of compressed rows (CSR): stable counting sort, transposition. `gather` makes the rows."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import numpy as np
 
 from recsys.kernels._jit import kernel
 
-__all__ = ["counting_order", "merge_duplicates", "row_pointers", "rows_are_sorted", "transpose"]
-
-SUM, COUNT, MAX, LAST = 0, 1, 2, 3
+__all__ = ["counting_order", "row_pointers", "rows_are_sorted", "transpose"]
 
 
 @kernel
@@ -37,54 +35,6 @@ def counting_order(keys, n_keys, previous):
         order[next_place[keys[entry]]] = entry
         next_place[keys[entry]] += 1
     return order
-
-
-@kernel
-def merge_duplicates(indptr, indices, weights, timestamps, rule):
-    """Merges equal columns of a row, in place; returns the new indptr. Entries of a row are sorted by column, then event.
-
-    rule: 0 sum, 1 count, 2 max, 3 last. `timestamps` may be empty; the latest one stays. "last" is the entry with the
-    latest timestamp, the later event among equals (or the last event where there are no timestamps).
-    """
-    n_rows = len(indptr) - 1
-    timed = len(timestamps) > 0
-    merged = np.zeros(n_rows + 1, np.int64)
-    write = 0
-    for row in range(n_rows):
-        read = indptr[row]
-        end = indptr[row + 1]
-        while read < end:
-            column = indices[read]
-            total = 0.0
-            best = -np.inf
-            last = weights[read]
-            latest = timestamps[read] if timed else np.int64(0)
-            count = 0
-            while read < end and indices[read] == column:
-                weight = weights[read]
-                total += weight
-                best = max(best, np.float64(weight))
-                count += 1
-                if not timed:
-                    last = weight
-                elif timestamps[read] >= latest:
-                    latest = timestamps[read]
-                    last = weight
-                read += 1
-            indices[write] = column
-            if rule == 0:
-                weights[write] = total
-            elif rule == 1:
-                weights[write] = count
-            elif rule == 2:
-                weights[write] = best
-            else:
-                weights[write] = last
-            if timed:
-                timestamps[write] = latest
-            write += 1
-        merged[row + 1] = write
-    return merged
 
 
 @kernel

@@ -1,0 +1,168 @@
+"""JSON Lines files → blocks: one object a line, UTF-8. Imports the parts above.
+
+A block is read by Arrow's parser with the types that the first lines show. A block that does not fit them, or has lines
+that are no objects, is read line by line; so a file reads the same whichever way its blocks go.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.json
+
+from recsys.errors import FormatError
+from recsys.ids import as_id_array
+from recsys.ingest.blocks import INVALID_ITEM, INVALID_JSON, INVALID_USER, Block, Defects, RawBlock, Settings
+from recsys.ingest.columns import Columns
+from recsys.ingest.delimited import whole_lines
+from recsys.ingest.sources import FileSource
+from recsys.ingest.tables import table_block
+
+__all__ = ["read_json_lines"]
+
+_SAMPLE_LINES = 100
+_OTHER = object()
+
+
+def read_json_lines(source: FileSource, settings: Settings) -> Iterator[RawBlock]:
+    """The blocks of a JSON Lines file. Raises `FormatError` for what is no such file, `DataError` for its columns."""
+    with source.open() as stream:
+        blocks = whole_lines(stream, source.name, settings.block_bytes, None)
+        first = next(blocks, b"")
+        if first.lstrip()[:1] == b"[":
+            raise FormatError(f"{source.name} is a JSON array; JSON Lines, one object a line, was expected.")
+        columns, schema = None, None
+        for raw in _chained(first, blocks):
+            if columns is None:
+                sample = [record for record in map(_record, islice(raw.split(b"\n"), _SAMPLE_LINES)) if record is not None]
+                if not sample:
+                    raise FormatError(f"{source.name} is not JSON Lines: none of its first lines is a JSON object.")
+                columns = settings.choose(list(dict.fromkeys(key for record in sample for key in record)), source.name)
+                schema = _schema(sample, columns)
+            yield JsonBlock(raw, columns, schema, settings.timestamp_unit, stream.used_bytes())
+
+
+def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    if first:
+        yield first
+    yield from rest
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _schema(sample: list[dict[str, Any]], columns: Columns) -> pa.Schema:
+    fields = []
+    for role, name in columns.by_role().items():
+        kinds = {type(record[name]) for record in sample if record.get(name) is not None}
+        number = pa.float64() if role == "weight" or float in kinds else pa.int64()
+        fields.append((name, pa.large_string() if str in kinds else number))
+    return pa.schema(fields)
+
+
+@dataclass(frozen=True)
+class JsonBlock:
+    """Whole lines as bytes."""
+
+    raw: bytes
+    columns: Columns
+    schema: pa.Schema
+    timestamp_unit: str
+    position: float
+
+    def parse(self) -> Block:
+        """See `RawBlock`."""
+        n_lines = self.raw.count(b"\n")
+        table = self._parse_fast(n_lines)
+        names = self.columns.by_role()
+        if table is not None:
+            by_role = {role: _one_array(table.column(name)) for role, name in names.items()}
+            codes = np.zeros(n_lines, dtype=np.uint8)
+            lines = np.arange(n_lines)
+        else:
+            by_role, codes, lines = self._parse_line_by_line()
+
+        @cache
+        def raw_lines() -> list[bytes]:
+            return self.raw.split(b"\n")
+
+        def describe(row: int, role: str) -> tuple[int, str]:
+            text = raw_lines()[lines[row]].decode("utf-8", "backslashreplace").rstrip("\r")
+            value = (_record(text.encode()) or {}).get(names[role]) if role else text
+            return int(lines[row]) + 1, "" if value is None else str(value)
+
+        return table_block(by_role, Defects(codes), self.columns, self.timestamp_unit, describe, n_lines)
+
+    def _parse_fast(self, n_lines: int) -> pa.Table | None:
+        # One object a line, as Arrow's parser does not mind two in one.
+        if self.raw.count(b"\n{") + self.raw.startswith(b"{") != n_lines:
+            return None
+        options = pa.json.ParseOptions(
+            explicit_schema=self.schema, newlines_in_values=False, unexpected_field_behavior="ignore"
+        )
+        reading = pa.json.ReadOptions(use_threads=False, block_size=len(self.raw) + 1)
+        try:
+            table = pa.json.read_json(pa.BufferReader(self.raw), parse_options=options, read_options=reading)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            return None
+        return table if table.num_rows == n_lines else None
+
+    def _parse_line_by_line(self) -> tuple[dict[str, pa.Array], np.ndarray, np.ndarray]:
+        names = self.columns.by_role()
+        values: dict[str, list[Any]] = {role: [] for role in names}
+        codes, lines = [], []
+        for number, line in enumerate(self.raw.split(b"\n")):
+            if not line.strip():
+                continue
+            record = _record(line)
+            code = 0 if record is not None else INVALID_JSON
+            for role, name in names.items():
+                value = (record or {}).get(name)
+                value = _as_id(value) if role in ("user", "item") else _as_field(value)
+                if value is _OTHER:
+                    code = code or (INVALID_USER if role == "user" else INVALID_ITEM)
+                values[role].append(None if value is _OTHER else value)
+            codes.append(code)
+            lines.append(number)
+        arrays = {
+            role: _id_column(values[role], name) if role in ("user", "item") else pa.array(values[role], pa.large_string())
+            for role, name in names.items()
+        }
+        return arrays, np.array(codes, dtype=np.uint8), np.array(lines, dtype=np.int64)
+
+
+def _as_id(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if value is None or (isinstance(value, (int, str)) and not isinstance(value, bool)) else _OTHER
+
+
+def _as_field(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def _id_column(values: list[Any], name: str) -> pa.Array:
+    try:
+        return (
+            pa.array(values, pa.int64())
+            if not any(isinstance(value, str) for value in values)
+            else pa.array(values, pa.large_string())
+        )
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        return as_id_array([value for value in values if value is not None], name=name)  # raises: it knows the right words
+
+
+def _one_array(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
