@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recsys import datasets, errors, split
     from recsys.embeddings import Embeddings
-    from recsys.evaluation import evaluate
+    from recsys.evaluation import EarlyStopping, evaluate
     from recsys.ids import IdMap
     from recsys.ingest import read_interactions
     from recsys.interactions import Interactions
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALS",
+    "EarlyStopping",
     "Embeddings",
     "IdMap",
     "Interactions",
@@ -39,6 +40,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "ALS": "recsys.trainers",
+    "EarlyStopping": "recsys.evaluation",
     "Embeddings": "recsys.embeddings",
     "IdMap": "recsys.ids",
     "Interactions": "recsys.interactions",

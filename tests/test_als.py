@@ -51,7 +51,9 @@ def test_the_tracked_loss_is_the_dense_objective_of_the_docstring(data, options)
 @pytest.mark.parametrize("options", OBJECTIVES)
 def test_the_loss_falls_with_every_sweep(data, options):
     losses = []
-    recsys.ALS(factors=6, iterations=8, track_loss=True, **options).fit(data, callback=lambda n, m, s: losses.append(m["loss"]))
+    recsys.ALS(factors=6, iterations=8, track_loss=True, **options).fit(
+        data, callback=lambda epoch: losses.append(epoch.measured["loss"])
+    )
     assert len(losses) == 8
     assert (np.diff(losses) <= 1e-4 * losses[0]).all()
 
@@ -78,7 +80,7 @@ def test_two_conjugate_gradient_steps_come_within_a_few_thousandths_of_the_loss_
     def final_loss(steps):
         losses = []
         trainer = recsys.ALS(factors=16, iterations=20, cg_steps=steps, track_loss=True, **options)
-        trainer.fit(data, callback=lambda n, m, s: losses.append(m["loss"]))
+        trainer.fit(data, callback=lambda epoch: losses.append(epoch.measured["loss"]))
         return losses[-1]
 
     assert final_loss(2) == pytest.approx(final_loss(30), rel=5e-3)

@@ -96,8 +96,8 @@ def test_an_interrupted_training_goes_on_when_asked_to(dataset, tmp_path):
     class Stop(Exception):
         pass
 
-    def stop_after_two(epoch, measured, snapshot):
-        if epoch == 2:
+    def stop_after_two(epoch):
+        if epoch.number == 2:
             raise Stop
 
     trainer = recsys.ALS(factors=4, iterations=5)

@@ -81,9 +81,9 @@ def test_misspelt_trainers_and_settings_are_named(name, settings, message):
 def test_a_callback_sees_every_epoch_and_can_end_the_training(data):
     seen = []
 
-    def callback(epoch, measured, snapshot):
-        seen.append((epoch, snapshot().provenance["training"]["epochs"]))
-        return epoch == 2
+    def callback(epoch):
+        seen.append((epoch.number, epoch.snapshot().provenance["training"]["epochs"]))
+        return epoch.number == 2
 
     model = recsys.ALS(factors=4, iterations=9).fit(data, callback=callback)
     assert seen == [(1, 1), (2, 2)]
@@ -95,14 +95,14 @@ def test_a_callback_sees_every_epoch_and_can_end_the_training(data):
 def test_an_interrupted_training_goes_on_to_the_same_bytes(data, tmp_path):
     trainer = recsys.ALS(factors=4, iterations=6)
 
-    def interrupt(epoch, measured, snapshot):
-        if epoch == 3:
+    def interrupt(epoch):
+        if epoch.number == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         trainer.fit(data, checkpoint=tmp_path / "state", callback=interrupt)
     epochs = []
-    resumed = trainer.fit(data, checkpoint=tmp_path / "state", resume=True, callback=lambda n, m, s: epochs.append(n))
+    resumed = trainer.fit(data, checkpoint=tmp_path / "state", resume=True, callback=lambda epoch: epochs.append(epoch.number))
     assert epochs == [4, 5, 6]
     whole = trainer.fit(data)
     assert resumed.item_embeddings.vectors.tobytes() == whole.item_embeddings.vectors.tobytes()
@@ -118,7 +118,7 @@ def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path):
         import recsys
         from conftest import random_interactions
         recsys.ALS(factors=4, iterations=400).fit(
-            random_interactions(), checkpoint=sys.argv[1], callback=lambda n, m, s: time.sleep(0.02))
+            random_interactions(), checkpoint=sys.argv[1], callback=lambda epoch: time.sleep(0.02))
         """
     )
     state = tmp_path / "state"
@@ -131,13 +131,13 @@ def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path):
     assert child.wait() == -signal.SIGKILL
     epochs = []
     trainer, data = recsys.ALS(factors=4, iterations=400), random_interactions()
-    resumed = trainer.fit(data, checkpoint=state, resume=True, callback=lambda n, m, s: epochs.append(n))
+    resumed = trainer.fit(data, checkpoint=state, resume=True, callback=lambda epoch: epochs.append(epoch.number))
     assert 1 < epochs[0] <= 400
     assert resumed.item_embeddings.vectors.tobytes() == trainer.fit(data).item_embeddings.vectors.tobytes()
 
 
 def test_resuming_with_other_settings_or_data_is_refused_with_the_difference_named(data, tmp_path):
-    def interrupt(epoch, measured, snapshot):
+    def interrupt(epoch):
         raise KeyboardInterrupt
 
     state = tmp_path / "state"
@@ -161,7 +161,7 @@ def test_resuming_without_a_checkpoint_begins_at_the_beginning(data, tmp_path):
 
 
 def test_a_checkpoint_cut_short_is_refused(data, tmp_path):
-    def interrupt(epoch, measured, snapshot):
+    def interrupt(epoch):
         raise KeyboardInterrupt
 
     state = tmp_path / "state"

@@ -28,11 +28,21 @@ from recsys.model import Model
 from recsys.progress import show_progress
 from recsys.storage import open_stored, write_stored
 
-__all__ = ["EpochCallback", "Factors", "Run", "Trainer"]
+__all__ = ["Epoch", "EpochCallback", "Factors", "Run", "Trainer"]
 
-# Called after each epoch with its number (from 1), what the epoch measured, and a function that makes the model as it
-# stands. Returning True ends the training there.
-EpochCallback: TypeAlias = Callable[[int, dict[str, float], Callable[[], Model]], bool | None]
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch that is done: its number (from 1) of `total`, what it measured, and a function that makes the model so far."""
+
+    number: int
+    total: int
+    measured: Mapping[str, float]
+    snapshot: Callable[[], Model]
+
+
+# Called after each epoch. Returning True ends the training there, returning a model ends it with that model.
+EpochCallback: TypeAlias = Callable[[Epoch], "Model | bool | None"]
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,8 @@ class Trainer(ABC):
         """Trains on `train` and returns the model; this configuration and the data stay as they are.
 
         progress : show a bar on standard error.
-        callback : see `EpochCallback`; True from it ends the training early.
+        callback : called with an `Epoch` after each one; if it returns True the training ends there, if it returns a model
+            the training ends with that model.
         checkpoint : a directory that holds the state after every epoch; it goes when the training is complete.
         resume : go on from `checkpoint` if it is there; refused (`ParameterError`) when it is of other data or settings.
 
@@ -109,17 +120,17 @@ class Trainer(ABC):
         def snapshot() -> Model:
             return self._model(train, run.factors(), {"epochs": done, "seconds": round(time.perf_counter() - began, 3)})
 
+        chosen: Model | bool | None = None
         with show_progress(f"Training {self.name}", run.epochs, enabled=progress) as advance:
             advance(done)
-            while done < run.epochs:
+            while done < run.epochs and not chosen:
                 measured = run.train_epoch()
                 done += 1
                 if keeper:
                     keeper.write(run, done)
                 advance(1, ", ".join(f"{name} {value:.6g}" for name, value in measured.items()))
-                if callback is not None and callback(done, measured, snapshot):
-                    break
-        model = snapshot()
+                chosen = callback(Epoch(done, run.epochs, measured, snapshot)) if callback else None
+        model = chosen if isinstance(chosen, Model) else snapshot()
         if keeper:
             keeper.remove()
         return model
