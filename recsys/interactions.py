@@ -301,6 +301,24 @@ class Interactions:
             self.provenance,
         )
 
+    def drop(self, *, users: Any = None, items: Any = None) -> Interactions:
+        """Without these users and items; all others stay, also those left without entries. Raises `UnknownIdError`."""
+        keep_user = ~_mask(self.users.positions([] if users is None else users), self.n_users)
+        keep_item = ~_mask(self.items.positions([] if items is None else items), self.n_items)
+        rows, keep = self.row_positions(), np.ones(self.n_interactions, dtype=bool)
+        keep &= keep_user[rows] & keep_item[self.indices]
+        counts = np.bincount(rows[keep], minlength=self.n_users)[keep_user]
+        new_column = (np.cumsum(keep_item) - 1).astype(np.int32)
+        return Interactions(
+            self.users.subset(np.flatnonzero(keep_user)),
+            self.items.subset(np.flatnonzero(keep_item)),
+            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            new_column[self.indices[keep]],
+            self.weights[keep],
+            None if self.timestamps is None else self.timestamps[keep],
+            self.provenance,
+        )
+
     # ---- weighing -----------------------------------------------------------------------------------------------
 
     def weighted(self, scheme: str | Callable[[np.ndarray], Any], **parameters: float) -> Interactions:
@@ -309,6 +327,8 @@ class Interactions:
         scheme :
             "log"    log(1 + alpha · w), alpha = 1.
             "tfidf"  sqrt(w) · idf(item), each user's row scaled to length 1.
+            "degree" w · (items of the user)^user_exponent · (users of the item)^item_exponent, both -0.25, scaled so that the
+                     mean weight stays: entries of busy users and popular items count less.
             "bm25"   w (k1 + 1) / (w + k1 (1 - b + b · |row| / mean |row|)) · idf(item), k1 = 100, b = 0.8, |row| the sum of
                      the user's weights (Robertson & Walker 1994).
             a function of the (n_interactions,) float32 weights that returns as many.
@@ -323,7 +343,12 @@ class Interactions:
             if new.shape != self.weights.shape:
                 raise DataError(f"The function must return {self.weights.shape[0]} weights. It returned shape {new.shape}.")
             return replace(self, weights=new)
-        defaults = {"log": {"alpha": 1.0}, "tfidf": {}, "bm25": {"k1": 100.0, "b": 0.8}}
+        defaults: dict[str, dict[str, float]] = {
+            "log": {"alpha": 1.0},
+            "tfidf": {},
+            "bm25": {"k1": 100.0, "b": 0.8},
+            "degree": {"user_exponent": -0.25, "item_exponent": -0.25},
+        }
         if scheme not in defaults:
             hint = closest_hint(str(scheme), list(defaults))
             raise ParameterError(f"`scheme` must be {quote_some(defaults)} or a function. Got {scheme!r}.{hint}")
@@ -337,6 +362,10 @@ class Interactions:
         w = self.weights.astype(np.float64)
         if scheme == "log":
             return replace(self, weights=np.log1p(values["alpha"] * w).astype(np.float32))
+        if scheme == "degree":
+            scale = self.user_counts[self.row_positions()] ** values["user_exponent"]
+            scale *= self.item_counts[self.indices] ** values["item_exponent"]
+            return replace(self, weights=(w * scale * (w.sum() / max((w * scale).sum(), 1e-300))).astype(np.float32))
         idf = np.log((1 + self.n_users) / (1 + self.item_counts))[self.indices]
         rows = self.row_positions()
         if scheme == "tfidf":
@@ -456,6 +485,13 @@ def require_interactions(value: object, wanted_by: str) -> None:
     if not isinstance(value, Interactions):
         hint = "Hint: recsys.read_interactions makes them."
         raise ParameterError(f"{wanted_by} takes Interactions. Got {type(value).__name__}. {hint}")
+
+
+def same_timing(first: Interactions, second: Interactions) -> tuple[Interactions, Interactions]:
+    """Both with timestamps, or both without when one of them has none."""
+    if (first.timestamps is None) == (second.timestamps is None):
+        return first, second
+    return replace(first, timestamps=None), replace(second, timestamps=None)
 
 
 def as_microseconds(value: Any, name: str) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from recsys.embeddings import Embeddings
 from recsys.errors import DataError, InputError, ParameterError
 from recsys.fold_in import Rows, WeightedLeastSquares, fold_in_from, fold_in_to
 from recsys.ids import IdMap, as_id_array, id_series
-from recsys.interactions import Interactions, require_interactions
+from recsys.interactions import Interactions, require_interactions, same_timing
 from recsys.progress import show_progress
 from recsys.retrieval import RankedLists, top_k
 from recsys.retrieval.exact import require_k
@@ -297,7 +297,7 @@ class Model:
         left_out = int((~usable).sum())
         events = events.select(usable) if left_out else events
         events.refuse_negative_weights("fold_in")
-        history, events = _same_timing(self.history, events)
+        history, events = same_timing(self.history, events)
         history = history.merge(events)
         if of == "users":
             known, fixed, rows = (
@@ -317,6 +317,43 @@ class Model:
         provenance = {**self.provenance, "folded_in": {"of": of, "n": len(changed), "fingerprint": events.fingerprint}}
         provenance["folded_in"]["left_out"] = left_out
         return Model(users, items, history, provenance, method)
+
+    def forget(self, *, users: Any = None, items: Any = None, num_threads: int | None = None) -> Model:
+        """A model without these users and items: gone from ids, vectors and history. This one stays as it is.
+
+        Where the vectors come from least squares, every remaining user and item that had entries with what is forgotten is
+        solved again, exactly, from the history that is left: users first with the items fixed, then items. What remains is
+        indirect: the vectors held fixed meanwhile were once trained beside the forgotten ones, and only a new training from
+        the remaining history removes that. provenance["forgotten"] counts all this; it does not name the ids.
+
+        Raises `UnknownIdError` for ids the model does not know, `DataError` when nothing would be left.
+        """
+        history = self.history.drop(users=users, items=items)
+        if not history.n_users or not history.n_items:
+            raise DataError("A model must keep at least one user and one item.")
+        kept_users = self.users.positions(history.users)
+        kept_items = self.items.positions(history.items)
+        lost_users = self.history.user_counts[kept_users] != history.user_counts
+        lost_items = self.history.item_counts[kept_items] != history.item_counts
+        user_vectors = self.user_embeddings.vectors[kept_users]
+        item_vectors = self.item_embeddings.vectors[kept_items]
+        if self.fold_in_method is not None:
+            sides = (
+                (Rows(history.indptr, history.indices, history.weights), lost_users, user_vectors, item_vectors),
+                (Rows(*history.by_item), lost_items, item_vectors, user_vectors),
+            )
+            for rows, lost, vectors, fixed in sides:
+                vectors[lost] = self.fold_in_method.solve(rows.take(np.flatnonzero(lost)), fixed, num_threads)
+        counts = {
+            "users": len(self.users) - len(history.users),
+            "items": len(self.items) - len(history.items),
+            "interactions": len(self.history) - len(history),
+            "users_affected": int(lost_users.sum()),
+            "items_affected": int(lost_items.sum()),
+            "solved_again": self.fold_in_method is not None,
+        }
+        provenance = {**self.provenance, "forgotten": counts}
+        return Model.from_vectors(history, user_vectors, item_vectors, fold_in=self.fold_in_method, provenance=provenance)
 
     def _least_squares(self, purpose: str) -> WeightedLeastSquares:
         if self.fold_in_method is None:
@@ -367,10 +404,3 @@ class Model:
 def _or_ignore(unknown: str) -> str:
     """What `IdMap.positions` is asked to do about unknown ids that are to be raised or skipped."""
     return "raise" if unknown == "raise" else "ignore"
-
-
-def _same_timing(first: Interactions, second: Interactions) -> tuple[Interactions, Interactions]:
-    """Both with timestamps, or both without when one of them has none."""
-    if (first.timestamps is None) == (second.timestamps is None):
-        return first, second
-    return replace(first, timestamps=None), replace(second, timestamps=None)

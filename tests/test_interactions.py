@@ -123,6 +123,26 @@ def test_wrong_weighting_names_the_closest_and_the_parameters(data):
         data.weighted(lambda weights: weights[:1])
 
 
+def test_degree_weighting_counts_busy_users_and_popular_items_less_and_keeps_the_mean(data):
+    frame = data.to_frame()
+    by_user = frame.groupby("user_id").weight.transform("size")
+    by_item = frame.groupby("item_id").weight.transform("size")
+    raw = data.weights * by_user**-0.5 * by_item**-0.25
+    new = data.weighted("degree", user_exponent=-0.5, item_exponent=-0.25).weights
+    np.testing.assert_allclose(new, raw * data.weights.mean() / raw.mean(), rtol=1e-5)
+
+
+def test_dropping_ids_keeps_all_others_even_without_entries():
+    data = events([("a", "x", 1), ("a", "y", 2), ("b", "x", 3)])
+    less = data.drop(items=["x"])
+    assert as_dict(less) == {("a", "y"): 2}
+    assert less.users.to_numpy().tolist() == ["a", "b"]
+    assert as_dict(data.drop(users=["a"])) == {("b", "x"): 3}
+    assert data.drop().fingerprint == data.fingerprint
+    with pytest.raises(UnknownIdError, match="'z'"):
+        data.drop(users=["z"])
+
+
 def test_decay_halves_the_weight_for_every_half_life():
     data = events([("a", "x", 8, 0), ("a", "y", 8, 30), ("a", "z", 8, 60)])
     assert data.decayed(half_life="30D").weights.tolist() == [2, 4, 8]

@@ -321,3 +321,37 @@ def test_nothing_is_left_beside_a_saved_model(saved):
     shutil.rmtree(saved)
     MODEL.save(saved)
     assert [path.name for path in saved.parent.iterdir()] == ["model"]
+
+
+def test_forgotten_users_and_items_are_gone_and_those_they_touched_are_solved_again():
+    users, items = [1003, 1010], [5]
+    left = MODEL.forget(users=users, items=items)
+    assert not set(users) & set(left.users.to_numpy().tolist())
+    assert 5 not in left.items
+    assert left.history.fingerprint == DATA.drop(users=users, items=items).fingerprint
+    forgotten = left.provenance["forgotten"]
+    assert (forgotten["users"], forgotten["items"]) == (2, 1)
+    assert forgotten["interactions"] == len(DATA) - len(left.history)
+    assert not {"1003", "1010"} & set(json.dumps(forgotten).replace(",", " ").split())
+    # Users who had the item, from the history that is left, with the items as they were.
+    kept = [item for item in ITEM_IDS if item != 5]
+    fixed = MODEL.item_embeddings[kept].vectors.astype(np.float64)
+    dense = np.full(left.history.shape, np.nan)
+    dense[left.history.row_positions(), left.history.indices] = left.history.weights
+    had_it = [user for user, item in SEEN if item == 5 and user not in users]
+    assert had_it
+    for user in had_it:
+        row = left.users.position(user)
+        np.testing.assert_allclose(left.user_embeddings[user], naive.best_user(dense[row], fixed, **DEFAULTS), atol=1e-4)
+    untouched = [user for user in left.users.to_numpy().tolist() if user not in had_it]
+    np.testing.assert_array_equal(left.user_embeddings[untouched].vectors, MODEL.user_embeddings[untouched].vectors)
+    assert len(MODEL.users) == DATA.n_users
+
+
+def test_forgetting_works_without_least_squares_and_refuses_to_leave_nothing():
+    popular = recsys.Popularity().fit(DATA).forget(users=[1000])
+    assert popular.provenance["forgotten"]["solved_again"] is False
+    with pytest.raises(UnknownIdError, match="Unknown user_id: 1"):
+        MODEL.forget(users=[1])
+    with pytest.raises(DataError, match="at least one user"):
+        MODEL.forget(users=DATA.users.to_numpy())

@@ -14,6 +14,7 @@ from conftest import random_interactions
 
 import recsys
 from recsys.errors import FormatError, ParameterError
+from recsys.fold_in import Rows
 from recsys.trainers import TRAINERS, make_trainer
 
 SMALL = {"als": {"factors": 4, "iterations": 3}, "popularity": {}}
@@ -170,3 +171,45 @@ def test_a_checkpoint_cut_short_is_refused(data, tmp_path):
     (state / "users.npy").write_bytes((state / "users.npy").read_bytes()[:-4])
     with pytest.raises(FormatError, match=r"users\.npy is cut short"):
         recsys.ALS(factors=4).fit(data, checkpoint=state, resume=True)
+
+
+def with_new_ids():
+    """Events of two new users and one new item beside known ones."""
+    frame = pd.DataFrame({"user": [9001, 9001, 9002, 1003], "item": [5, 12, 99_999, 99_999], "weight": [1.0, 2.0, 1.0, 3.0]})
+    return recsys.read_interactions(frame, user="user", item="item", weight="weight")
+
+
+def test_partial_fit_grows_ids_on_both_sides_and_keeps_old_positions(data):
+    model = recsys.ALS(factors=4, iterations=6).fit(data)
+    grown = recsys.ALS(factors=4, iterations=1).partial_fit(model, with_new_ids())
+    assert grown.users.to_numpy()[: data.n_users].tolist() == data.users.to_numpy().tolist()
+    assert grown.users.to_numpy()[data.n_users :].tolist() == [9001, 9002]
+    assert grown.items.to_numpy()[data.n_items :].tolist() == [99_999]
+    assert len(grown.history) == len(data) + 4
+    assert len(model.users) == data.n_users
+    # One sweep from there is nearer to where a long training ends than one sweep from nothing.
+    merged = data.merge(with_new_ids())
+
+    def loss(trainer, **options):
+        seen = []
+        trainer.fit(merged, callback=lambda epoch: seen.append(epoch.measured["loss"]), **options)
+        return seen[0]
+
+    once = recsys.ALS(factors=4, iterations=1, track_loss=True)
+    assert loss(once, warm_start=model) < loss(once)
+
+
+def test_partially_fitted_users_equal_a_solve_from_scratch_with_the_items_fixed(data):
+    model = recsys.ALS(factors=4, iterations=2).partial_fit(recsys.ALS(factors=4, iterations=2).fit(data), with_new_ids())
+    history = model.history
+    rows = Rows(history.indptr, history.indices, history.weights)
+    solved = model.fold_in_method.solve(rows, model.item_embeddings.vectors)
+    np.testing.assert_allclose(solved, model.user_embeddings.vectors, atol=1e-4)
+
+
+def test_starting_from_a_model_that_does_not_fit_is_refused(data):
+    model = recsys.ALS(factors=4, iterations=1).fit(data)
+    with pytest.raises(ParameterError, match="factors = 8, the model to start from 4"):
+        recsys.ALS(factors=8).partial_fit(model, with_new_ids())
+    with pytest.raises(ParameterError, match="can not start from a model"):
+        recsys.Popularity().partial_fit(model, with_new_ids())

@@ -9,9 +9,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from recsys.errors import ParameterError
 from recsys.fold_in import EXACT, MANY_STEPS, Rows, WeightedLeastSquares
 from recsys.interactions import Interactions
 from recsys.kernels.dense import gram, principal_axes, rotate
+from recsys.model import Model
 from recsys.parallel import Workers
 from recsys.trainers.base import Factors, Run, Trainer, require_finite
 
@@ -133,6 +135,18 @@ class _AlsRun(Run):
         signs = np.sign(items[np.abs(items).argmax(axis=0), np.arange(items.shape[1])])
         signs[signs == 0] = 1
         return Factors(users * signs, items * signs, self._problem)
+
+    def warm_start(self, model: Model) -> None:
+        factors = self._trainer.factors
+        if model.item_embeddings.dim != factors:
+            raise ParameterError(f"This trainer has factors = {factors}, the model to start from {model.item_embeddings.dim}.")
+        sides = (
+            (self._users, self._train.users, model.user_embeddings),
+            (self._items, self._train.items, model.item_embeddings),
+        )
+        for vectors, ids, known in sides:
+            positions = known.ids.positions(ids, unknown="ignore")
+            vectors[positions >= 0] = known.vectors[positions[positions >= 0]]
 
     def state(self) -> dict[str, np.ndarray]:
         return {"users": self._users, "items": self._items}

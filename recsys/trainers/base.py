@@ -23,7 +23,7 @@ import numpy as np
 from recsys.errors import DataError, FormatError, ParameterError, quote_some
 from recsys.fold_in import WeightedLeastSquares
 from recsys.ids import IdMap
-from recsys.interactions import Interactions, require_interactions
+from recsys.interactions import Interactions, require_interactions, same_timing
 from recsys.model import Model
 from recsys.progress import show_progress
 from recsys.storage import open_stored, write_stored
@@ -67,6 +67,10 @@ class Run(ABC):
     def factors(self) -> Factors:
         """The result as it stands; does not change the run."""
 
+    def warm_start(self, model: Model) -> None:
+        """Starts known ids from the vectors of `model`. Raises `ParameterError` where that can not be."""
+        raise ParameterError(f"This trainer can not start from a model ({model!r} was given).")
+
     def state(self) -> dict[str, np.ndarray]:
         """The arrays from which `restore` goes on as if nothing had happened; none where there is a single epoch."""
         return {}
@@ -96,6 +100,7 @@ class Trainer(ABC):
         callback: EpochCallback | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         resume: bool = False,
+        warm_start: Model | None = None,
     ) -> Model:
         """Trains on `train` and returns the model; this configuration and the data stay as they are.
 
@@ -104,6 +109,8 @@ class Trainer(ABC):
             the training ends with that model.
         checkpoint : a directory that holds the state after every epoch; it goes when the training is complete.
         resume : go on from `checkpoint` if it is there; refused (`ParameterError`) when it is of other data or settings.
+
+        warm_start : a model whose vectors are where known ids start from; new ids start as they always do.
 
         Raises `DataError` if there is nothing to train on or the data do not suit this trainer.
         """
@@ -114,6 +121,8 @@ class Trainer(ABC):
             raise ParameterError("`resume` needs `checkpoint`, the directory to go on from.")
         began = time.perf_counter()
         run = self.start(train)
+        if warm_start is not None:
+            run.warm_start(warm_start)
         keeper = None if checkpoint is None else _Checkpoint(Path(checkpoint), self, train)
         done = keeper.restore(run) if keeper and resume else 0
 
@@ -134,6 +143,17 @@ class Trainer(ABC):
         if keeper:
             keeper.remove()
         return model
+
+    def partial_fit(self, model: Model, events: Interactions, *, progress: bool = False) -> Model:
+        """`model` brought up to date with new events: ids grow on both sides, old ids keep their positions.
+
+        The history and `events` together (weights of the same pair are summed) are trained on from where `model` stands,
+        for the epochs of this configuration: a few are enough. `model` stays as it is. Weight the events as its training
+        data were weighted. Raises `ParameterError` when this trainer can not start from `model`.
+        """
+        require_interactions(events, "partial_fit")
+        history, events = same_timing(model.history, events)
+        return self.fit(history.merge(events), warm_start=model, progress=progress)
 
     def _model(self, train: Interactions, factors: Factors, measured: Mapping[str, Any]) -> Model:
         require_finite(factors.users, train.users)
