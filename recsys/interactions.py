@@ -17,11 +17,13 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
-from recsys.errors import DataError, ParameterError, closest_hint, quote_some
+from recsys.errors import DataError, ParameterError, quote_some
 from recsys.ids import IdMap
 from recsys.kernels import csr, gather
 from recsys.parallel import Workers
 from recsys.storage import Stored, id_table, open_stored, read_ids, write_stored
+from recsys.times import as_microseconds, span_microseconds
+from recsys.weighting import Entries, weigh
 
 __all__ = ["DUPLICATE_RULES", "Interactions"]
 
@@ -183,7 +185,10 @@ class Interactions:
     def by_item(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The same entries by item: indptr (n_items + 1,) int64, user positions int32, weights float32. Made once, kept."""
         indptr, rows, order = csr.transpose(self.indptr, self.indices, self.n_items)
-        return indptr, rows, self.weights[order]
+        weights = self.weights[order]
+        for array in (indptr, rows, weights):
+            array.flags.writeable = False
+        return indptr, rows, weights
 
     @cached_property
     def fingerprint(self) -> str:
@@ -322,17 +327,15 @@ class Interactions:
     # ---- weighing -----------------------------------------------------------------------------------------------
 
     def weighted(self, scheme: str | Callable[[np.ndarray], Any], **parameters: float) -> Interactions:
-        """New weights from old ones; users play the part of documents, items that of words.
+        """New weights from old ones, by a scheme of `recsys.weighting` or by a function of the weights.
 
         scheme :
             "log"    log(1 + alpha · w), alpha = 1.
-            "tfidf"  sqrt(w) · idf(item), each user's row scaled to length 1.
+            "tfidf"  sqrt(w) · idf, each user's row scaled to length 1.
+            "bm25"   saturating weight times idf, k1 = 100, b = 0.8 (Robertson & Walker 1994).
             "degree" w · (items of the user)^user_exponent · (users of the item)^item_exponent, both -0.25, scaled so that the
                      mean weight stays: entries of busy users and popular items count less.
-            "bm25"   w (k1 + 1) / (w + k1 (1 - b + b · |row| / mean |row|)) · idf(item), k1 = 100, b = 0.8, |row| the sum of
-                     the user's weights (Robertson & Walker 1994).
             a function of the (n_interactions,) float32 weights that returns as many.
-        idf(item) = log((1 + n_users) / (1 + users of the item)), which is never negative.
 
         Raises `ParameterError` for an unknown scheme or parameter, `DataError` if weights are negative or become infinite.
         """
@@ -343,41 +346,10 @@ class Interactions:
             if new.shape != self.weights.shape:
                 raise DataError(f"The function must return {self.weights.shape[0]} weights. It returned shape {new.shape}.")
             return replace(self, weights=new)
-        defaults: dict[str, dict[str, float]] = {
-            "log": {"alpha": 1.0},
-            "tfidf": {},
-            "bm25": {"k1": 100.0, "b": 0.8},
-            "degree": {"user_exponent": -0.25, "item_exponent": -0.25},
-        }
-        if scheme not in defaults:
-            hint = closest_hint(str(scheme), list(defaults))
-            raise ParameterError(f"`scheme` must be {quote_some(defaults)} or a function. Got {scheme!r}.{hint}")
-        unknown = set(parameters) - set(defaults[scheme])
-        if unknown:
-            raise ParameterError(
-                f"{scheme!r} takes {quote_some(defaults[scheme]) or 'no parameters'}. Got {quote_some(unknown)}."
-            )
         self.refuse_negative_weights(f"weighted({scheme!r})")
-        values = {**defaults[scheme], **parameters}
-        w = self.weights.astype(np.float64)
-        if scheme == "log":
-            return replace(self, weights=np.log1p(values["alpha"] * w).astype(np.float32))
-        if scheme == "degree":
-            scale = self.user_counts[self.row_positions()] ** values["user_exponent"]
-            scale *= self.item_counts[self.indices] ** values["item_exponent"]
-            return replace(self, weights=(w * scale * (w.sum() / max((w * scale).sum(), 1e-300))).astype(np.float32))
-        idf = np.log((1 + self.n_users) / (1 + self.item_counts))[self.indices]
-        rows = self.row_positions()
-        if scheme == "tfidf":
-            new = np.sqrt(w) * idf
-            length = np.sqrt(np.bincount(rows, new**2, minlength=self.n_users))
-            new /= np.where(length > 0, length, 1)[rows]
-        else:
-            totals = np.bincount(rows, w, minlength=self.n_users)
-            relative = totals / totals.mean() if totals.any() else np.ones(self.n_users)
-            k1, b = values["k1"], values["b"]
-            new = w * (k1 + 1) / (w + k1 * (1 - b + b * relative[rows])) * idf
-        return replace(self, weights=new.astype(np.float32))
+        weights = self.weights.astype(np.float64)
+        entries = Entries(weights, self.row_positions(), self.indices, self.user_counts, self.item_counts)
+        return replace(self, weights=weigh(scheme, entries, **parameters).astype(np.float32))
 
     def decayed(self, *, half_life: Any, now: Any = None) -> Interactions:
         """Weights halved for every `half_life` that has passed between the entry's time and `now`.
@@ -386,7 +358,7 @@ class Interactions:
         now : a date, a string or Unix seconds; the latest time in the data if not given. Later entries keep their weight.
         """
         times = self.required_timestamps("decayed")
-        span = _span_microseconds(half_life)
+        span = span_microseconds(half_life, "half_life")
         reference = (times.max() if len(times) else 0) if now is None else as_microseconds(now, "now")
         age = np.maximum(reference - times, 0)
         return replace(self, weights=(self.weights * np.exp2(-age / span)).astype(np.float32))
@@ -492,31 +464,6 @@ def same_timing(first: Interactions, second: Interactions) -> tuple[Interactions
     if (first.timestamps is None) == (second.timestamps is None):
         return first, second
     return replace(first, timestamps=None), replace(second, timestamps=None)
-
-
-def as_microseconds(value: Any, name: str) -> int:
-    """A point in time (date, string, or number of Unix seconds) as microseconds since 1970 UTC."""
-    try:
-        if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
-            return round(float(value) * 1e6)
-        stamp = pd.Timestamp(value)
-        stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
-        return round((stamp - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(1, "us"))
-    except (ValueError, TypeError, OverflowError) as error:  # NaT ends here too: it can not be rounded
-        raise ParameterError(f"`{name}` must be a date, a date as text, or Unix seconds. Got {value!r}.") from error
-
-
-def _span_microseconds(value: Any) -> float:
-    try:
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            span = float(value) * 1e6
-        else:
-            span = pd.Timedelta(value).total_seconds() * 1e6
-    except (ValueError, TypeError):
-        span = float("nan")
-    if not (0 < span < float("inf")):
-        raise ParameterError(f"`half_life` must be a positive length of time such as '30D', or seconds. Got {value!r}.")
-    return span
 
 
 def _mask(positions: np.ndarray, length: int) -> np.ndarray:

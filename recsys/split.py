@@ -23,8 +23,9 @@ import pandas as pd
 
 from recsys.errors import DataError, ParameterError, closest_hint, quote_some
 from recsys.ids import IdMap
-from recsys.interactions import Interactions, as_microseconds
+from recsys.interactions import Interactions
 from recsys.kernels import csr
+from recsys.times import as_microseconds
 
 __all__ = ["Split", "leave_last", "random", "temporal", "users"]
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 # Lowest layer first: a room may import rooms before it, never after it.
 ROOMS = [
     ["errors"],
-    ["parallel", "progress"],
+    ["parallel", "progress", "times", "weighting"],
     ["ids"],
     ["storage"],
     ["kernels"],

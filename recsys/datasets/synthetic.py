@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.errors import ParameterError
-from recsys.interactions import as_microseconds
+from recsys.times import as_microseconds
 
 __all__ = ["make_events"]
 

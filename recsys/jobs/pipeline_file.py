@@ -16,8 +16,9 @@ from typing import Any
 from recsys.errors import DataError, FormatError, ParameterError, closest_hint, quote_some
 from recsys.ingest.sources import FORMATS
 from recsys.ingest.values import TICKS_PER_SECOND
-from recsys.interactions import DUPLICATE_RULES, as_microseconds
+from recsys.interactions import DUPLICATE_RULES
 from recsys.jobs.split import SPLITS
+from recsys.times import as_microseconds
 
 __all__ = ["PipelineFile", "Section", "read_pipeline_file"]
 
