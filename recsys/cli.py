@@ -153,6 +153,11 @@ def split(as_json: bool, **options: Any) -> None:
     "--set", "settings", multiple=True, callback=_settings, metavar="NAME=VALUE", help="A hyperparameter; may be repeated."
 )
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint that an interrupted run left beside MODEL.")
+@click.option("--validation", metavar="DATASET", help="Stop when METRIC on this has stopped rising; keep the best model.")
+@click.option("--metric", metavar="NAME", help="With --validation: what to watch. [default: ndcg@20]")
+@click.option(
+    "--patience", type=click.IntRange(min=1), metavar="N", help="With --validation: epochs without a rise. [default: 2]"
+)
 @_threads_option
 @_overwrite_option
 @_json_option

@@ -208,6 +208,28 @@ def test_train_names_the_setting_that_is_wrong(ground, tmp_path, arguments, word
     assert list(tmp_path.iterdir()) == []
 
 
+def test_train_stops_early_and_keeps_the_best_model(ground, tmp_path):
+    few = ("--set", "factors=8", "--set", "iterations=30", "--output", tmp_path / "m")
+    succeed("train", ground.train, *few, "--validation", ground.test, "--metric", "ndcg@5", "--patience", 1)
+    watch = recsys.EarlyStopping(recsys.load(ground.test), "ndcg@5", patience=1)
+    theirs = recsys.ALS(factors=8, iterations=30).fit(recsys.load(ground.train), callback=watch)
+    np.testing.assert_array_equal(recsys.load(tmp_path / "m").item_embeddings.vectors, theirs.item_embeddings.vectors)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--metric", "ndcg@5"), "needs `validation`"),
+        (("--patience", "3"), "needs `validation`"),
+        (("--validation", "TEST", "--resume"), "do not go together"),
+        (("--validation", "TEST", "--metric", "ndgc@5"), "ndcg"),
+    ],
+)
+def test_train_names_what_is_wrong_with_early_stopping(ground, tmp_path, arguments, words):
+    arguments = [ground.test if argument == "TEST" else argument for argument in arguments]
+    assert words in sentence_of("train", ground.train, "--output", tmp_path / "m", *arguments)
+
+
 def test_train_refuses_a_model_where_a_dataset_is_needed(ground, tmp_path):
     assert "holds a model; a dataset was expected" in sentence_of("train", ground.model, "--output", tmp_path / "m")
 

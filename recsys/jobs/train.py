@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recsys.errors import ParameterError
+from recsys.evaluation import EarlyStopping
 from recsys.interactions import Interactions
 from recsys.jobs.report import Clock, bytes_in_words, seconds_in_words, size_of
 from recsys.jobs.terminal import say
@@ -47,6 +49,9 @@ def train(
     trainer: str = DEFAULT_TRAINER,
     settings: Mapping[str, object] | None = None,
     resume: bool = False,
+    validation: str | None = None,
+    metric: str | None = None,
+    patience: int | None = None,
     num_threads: int | None = None,
     overwrite: bool = False,
     progress: bool = False,
@@ -55,14 +60,17 @@ def train(
 
     settings : hyperparameters by name, as values or as text.
     resume : go on from the checkpoint that an interrupted run left beside `output`, if there is one.
+    validation : a dataset directory; training ends when `metric` on it has not risen for `patience` epochs, and the best
+        model is written.
     """
     clock = Clock()
     refuse_existing(output, "model", overwrite=overwrite)
+    watch = _early_stopping(validation, metric, patience, resume)
     chosen = make_trainer(trainer, settings)
     if num_threads is not None and hasattr(chosen, "num_threads"):
         chosen = make_trainer(trainer, {**(settings or {}), "num_threads": num_threads})
     data = Interactions.load(dataset)
-    model = chosen.fit(data, progress=progress, checkpoint=checkpoint_path(output), resume=resume)
+    model = chosen.fit(data, progress=progress, callback=watch, checkpoint=checkpoint_path(output), resume=resume)
     model.save(output, overwrite=overwrite)
     return ModelWritten(
         output,
@@ -74,6 +82,18 @@ def train(
         size_of(output),
         clock.seconds,
     )
+
+
+def _early_stopping(validation: str | None, metric: str | None, patience: int | None, resume: bool) -> EarlyStopping | None:
+    options: dict[str, Any] = {"metric": metric, "patience": patience}
+    options = {name: value for name, value in options.items() if value is not None}
+    if validation is None:
+        if options:
+            raise ParameterError(f"`{next(iter(options))}` is for early stopping, which needs `validation`, a dataset.")
+        return None
+    if resume:
+        raise ParameterError("`resume` and `validation` do not go together: a checkpoint does not hold the best model so far.")
+    return EarlyStopping(Interactions.load(validation), **options)
 
 
 def checkpoint_path(output: str) -> Path:
