@@ -5,40 +5,20 @@ May import errors, kernels, interactions, retrieval, model and the rest of this 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from recsys.errors import ParameterError
 from recsys.evaluation.intervals import check_confidence
 from recsys.evaluation.metrics import JudgedLists, Metric, parse_metrics
+from recsys.evaluation.ranker import Ranker
 from recsys.evaluation.relevance import Relevance, relevant_items
 from recsys.evaluation.result import EvaluationResult
-from recsys.ids import IdMap
 from recsys.interactions import Interactions
 from recsys.progress import show_progress
 
-if TYPE_CHECKING:
-    from recsys.retrieval import RankedLists
-
-__all__ = ["Ranker", "evaluate"]
-
-
-class Ranker(Protocol):
-    """What `evaluate` needs of a model: ids, what it was trained on, and ranked lists by position. `Model` is one."""
-
-    @property
-    def users(self) -> IdMap: ...
-    @property
-    def items(self) -> IdMap: ...
-    @property
-    def history(self) -> Interactions | None: ...
-    @property
-    def provenance(self) -> Mapping[str, Any]: ...
-    def rank(
-        self, user_positions: np.ndarray, k: int, *, exclude_seen: bool = True, num_threads: int | None = None
-    ) -> RankedLists: ...
+__all__ = ["evaluate"]
 
 
 def evaluate(

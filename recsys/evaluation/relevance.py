@@ -6,18 +6,15 @@ May import errors, ids, kernels, interactions.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recsys.errors import DataError, ParameterError, closest_hint
+from recsys.evaluation.ranker import Ranker
 from recsys.ids import IdMap
 from recsys.interactions import Interactions
 from recsys.kernels import csr
 from recsys.kernels.metrics import shared_entries
-
-if TYPE_CHECKING:
-    from recsys.evaluation.protocol import Ranker
 
 __all__ = ["Relevance", "relevant_items"]
 
