@@ -40,7 +40,7 @@ quality: $(VENV)/.bench ## our numbers beside published ones, on real data where
 	$(BIN)/python tests/benchmarks/quality.py
 
 notebooks: $(VENV)/.notebooks ## execute the notebooks
-	$(BIN)/python -m jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+	$(BIN)/jupyter-execute notebooks/*.ipynb
 
 clean: ## remove the environment and everything built
 	rm -rf $(VENV) build demo *.egg-info .mypy_cache .ruff_cache .hypothesis

@@ -1,7 +1,7 @@
 """Judging ranked lists: metrics with one definition each, means with intervals, and what was left out.
 
-`metrics` formulas and names · `ranker` what is judged · `relevance` the test set in the model's positions · `protocol` ranking and judging ·
-`intervals` the bootstrap · `result` what the user gets · `early_stopping` ending a training by a metric.
+`metrics` formulas and names · `ranker` what is judged · `relevance` the test set in the model's positions · `protocol`
+ranking and judging · `intervals` the bootstrap · `result` what the user gets · `early_stopping` ending a training by a metric.
 """
 
 from recsys.evaluation.early_stopping import EarlyStopping
