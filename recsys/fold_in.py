@@ -76,6 +76,11 @@ class WeightedLeastSquares:
     regularization: float
     regularization_exponent: float
 
+    @property
+    def _terms(self) -> np.ndarray:
+        """(a₁, a₀, b₁, b₀) of the kernels: a = alpha · w, b = alpha · w + target."""
+        return np.array([self.alpha, 0, self.alpha, self.target], np.float32)
+
     def ridge(self, counts: np.ndarray, n_fixed: int) -> np.ndarray:
         """(n,) float32: λ (n + α₀ m)^ν for rows of `counts` entries."""
         sizes = counts + self.unobserved_weight * n_fixed
@@ -95,19 +100,7 @@ class WeightedLeastSquares:
         """Moves `solution` (n, dim) in place towards the minimum; `fixed` (m, dim) must have Gram matrix diag(eigenvalues)."""
         dense = (self.unobserved_weight * eigenvalues).astype(np.float32)
         ridge = self.ridge(rows.counts, len(fixed))
-
-        def solve(task: tuple[bool, np.ndarray]) -> None:
-            is_long, positions = task
-            arguments = (
-                positions, rows.indptr, rows.indices, rows.weights, np.float32(self.alpha), np.float32(self.target),
-                fixed, dense, ridge, steps, np.float32(tolerance),
-            )  # fmt: skip
-            if is_long:
-                als.solve_long_rows(*arguments, als.tile_rows(fixed.shape[1]), solution)
-            else:
-                als.solve_short_rows(*arguments, solution)
-
-        workers.map(solve, _tasks(rows.counts, fixed.shape[1], workers.num_threads))
+        improve_rows(rows, self._terms, fixed, dense, ridge, solution, workers, steps=steps, tolerance=tolerance)
 
     def solve(self, rows: Rows, fixed: np.ndarray, num_threads: int | None = None) -> np.ndarray:
         """(n, dim) float32: each row's minimum given `fixed` (m, dim); zeros for a row without entries."""
@@ -135,8 +128,7 @@ class WeightedLeastSquares:
         """The whole objective over both sides; `n_entries` (m,) counts the entries of each fixed vector."""
         observed = workers.map(
             lambda block: als.observed_loss(
-                *block, rows.indptr, rows.indices, rows.weights, np.float32(self.alpha), np.float32(self.target),
-                fixed, row_vectors,
+                *block, rows.indptr, rows.indices, rows.weights, self._terms, fixed, row_vectors,
             ),
             rows.blocks(),
         )  # fmt: skip
@@ -151,6 +143,32 @@ def _read_only(array: np.ndarray) -> np.ndarray:
     # numba compiles a kernel once for read-only and once for writeable arrays: those of Interactions are read-only.
     array.flags.writeable = False
     return array
+
+
+def improve_rows(
+    rows: Rows,
+    terms: np.ndarray,
+    fixed: np.ndarray,
+    dense: np.ndarray,
+    ridge: np.ndarray,
+    solution: np.ndarray,
+    workers: Workers,
+    *,
+    steps: int,
+    tolerance: float,
+) -> None:
+    """Moves each row of `solution` (n, dim) in place towards its minimum; the arguments are those of `kernels.als`."""
+
+    def solve(task: tuple[bool, np.ndarray]) -> None:
+        is_long, positions = task
+        entries = (rows.indptr, rows.indices, rows.weights, terms)
+        system = (fixed, dense, ridge, steps, np.float32(tolerance))
+        if is_long:
+            als.solve_long_rows(positions, *entries, *system, als.tile_rows(fixed.shape[1]), solution)
+        else:
+            als.solve_short_rows(positions, *entries, *system, solution)
+
+    workers.map(solve, _tasks(rows.counts, fixed.shape[1], workers.num_threads))
 
 
 def _tasks(counts: np.ndarray, factors: int, num_threads: int) -> list[tuple[bool, np.ndarray]]:

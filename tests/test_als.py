@@ -103,7 +103,7 @@ def test_short_and_long_rows_are_solved_alike_and_exactly():
     indptr = np.array([0, 2500, 2503, 2903], np.int64)
     indices, weights = np.concatenate(rows), generator.random(2903).astype(np.float32)
     dense, ridge = generator.random(20).astype(np.float32), np.array([1.0, 2.0, 3.0], np.float32)
-    given = indptr, indices, weights, np.float32(2), np.float32(0.5), fixed, dense, ridge, 400, np.float32(1e-6)
+    given = indptr, indices, weights, np.array([2, 0, 2, 0.5], np.float32), fixed, dense, ridge, 400, np.float32(1e-6)
     short, long = np.ones((3, 20), np.float32), np.ones((3, 20), np.float32)
     kernels.solve_short_rows(np.arange(3), *given, short)
     kernels.solve_long_rows(np.arange(3), *given, 700, long)

@@ -1,9 +1,10 @@
 """Alternating least squares: the rows of one side solved while the other side is fixed, and the observed part of the loss.
 
 Every row is a linear system  (diag(dense + ridge) + Σ_j a_j y_j y_jᵀ) x = Σ_j b_j y_j  over its entries j, where
-a_j = alpha · w_j and b_j = alpha · w_j + target. The part of the matrix that all rows share is diagonal because the fixed
-side comes rotated into the eigenvectors of its Gram matrix. That makes the diagonal of the whole matrix cheap and a good
-preconditioner for conjugate gradients, which cost 4 · entries · factors operations a step.
+a_j = a₁ w_j + a₀ and b_j = b₁ w_j + b₀ come from the entry's one weight w_j; `terms` holds (a₁, a₀, b₁, b₀). The part of
+the matrix that all rows share is diagonal because the fixed side comes rotated into the eigenvectors of its Gram matrix.
+That makes the diagonal of the whole matrix cheap and a good preconditioner for conjugate gradients, which cost
+4 · entries · factors operations a step.
 
 Arithmetic is cheap beside fetching the vectors y_j, so each kernel fetches them where they are near. A short row's vectors
 are copied side by side once and stay in the cache for all steps. Long rows are solved together: the fixed side passes by in
@@ -36,11 +37,11 @@ def tile_rows(factors: int) -> int:
 
 
 @fast_kernel
-def _gather(fixed, indices, weights, alpha, begin, count, block, scale):
-    """block[:count] = fixed[indices[begin : begin + count]];  scale[:count] = alpha * weights[begin : begin + count]"""
+def _gather(fixed, indices, weights, terms, begin, count, block, scale):
+    """block[:count] = fixed[indices[begin : begin + count]];  scale[:count] = the entries' a"""
     for j in range(count):
         row = fixed[indices[begin + j]]
-        scale[j] = alpha * weights[begin + j]
+        scale[j] = terms[0] * weights[begin + j] + terms[1]
         for k in range(block.shape[1]):
             block[j, k] = row[k]
 
@@ -76,11 +77,11 @@ def _add_products(block, scale, count, vector, result):
 
 
 @fast_kernel
-def _add_target_and_diagonal(block, scale, target, count, rhs, diagonal):
-    """rhs += (scale + target) @ block;  diagonal += scale @ block**2"""
+def _add_target_and_diagonal(block, scale, weights, terms, begin, count, rhs, diagonal):
+    """rhs += b @ block[:count];  diagonal += scale @ block[:count]**2"""
     for j in range(count):
         a = scale[j]
-        b = a + target
+        b = terms[2] * weights[begin + j] + terms[3]
         for k in range(len(rhs)):
             y = block[j, k]
             rhs[k] += b * y
@@ -119,11 +120,11 @@ def _step(x, residual, diagonal, direction, product, rho):
 
 
 @fast_kernel
-def solve_short_rows(rows, indptr, indices, weights, alpha, target, fixed, dense, ridge, steps, tolerance, solution):
+def solve_short_rows(rows, indptr, indices, weights, terms, fixed, dense, ridge, steps, tolerance, solution):
     """Improves solution[rows] by at most `steps` preconditioned conjugate gradient steps from where it stands.
 
     rows : (n,) int64, each with at most `short_row_entries` entries;  a row without entries becomes zero.
-    indptr, indices, weights : the entries of all rows; indices point into `fixed` (n_fixed, factors).
+    indptr, indices, weights, terms : the entries of all rows; indices point into `fixed` (n_fixed, factors).
     dense : (factors,) the shared diagonal;  ridge : (n_rows,) added to it, one number a row.
     tolerance : a row is done when its preconditioned residual falls below this share of its right-hand side's.
     All arrays but the pointers are float32.
@@ -142,13 +143,13 @@ def solve_short_rows(rows, indptr, indices, weights, alpha, target, fixed, dense
         if count == 0:
             x[:] = 0
             continue
-        _gather(fixed, indices, weights, alpha, indptr[row], count, block, scale)
+        _gather(fixed, indices, weights, terms, indptr[row], count, block, scale)
         for k in range(factors):
             diagonal[k] = dense[k] + ridge[row]
             product[k] = diagonal[k] * x[k]
             residual[k] = 0
         _add_products(block, scale, count, x, product)
-        _add_target_and_diagonal(block, scale, target, count, residual, diagonal)
+        _add_target_and_diagonal(block, scale, weights, terms, indptr[row], count, residual, diagonal)
         rho, goal = _begin(residual, product, diagonal, direction, tolerance)
         for _ in range(steps):
             if rho <= goal:
@@ -160,7 +161,7 @@ def solve_short_rows(rows, indptr, indices, weights, alpha, target, fixed, dense
 
 
 @fast_kernel
-def solve_long_rows(rows, indptr, indices, weights, alpha, target, fixed, dense, ridge, steps, tolerance, tile, solution):
+def solve_long_rows(rows, indptr, indices, weights, terms, fixed, dense, ridge, steps, tolerance, tile, solution):
     """What `solve_short_rows` does, for rows of any length together, with `fixed` passing by in tiles of `tile` vectors."""
     factors = fixed.shape[1]
     n = len(rows)
@@ -196,10 +197,10 @@ def solve_long_rows(rows, indptr, indices, weights, alpha, target, fixed, dense,
                 cursor[place] = last
                 for start in range(first, last, room):
                     count = min(room, last - start)
-                    _gather(fixed, indices, weights, alpha, start, count, block, scale)
+                    _gather(fixed, indices, weights, terms, start, count, block, scale)
                     if step == 0:
                         _add_products(block, scale, count, solution[row], product[place])
-                        _add_target_and_diagonal(block, scale, target, count, residual[place], diagonal[place])
+                        _add_target_and_diagonal(block, scale, weights, terms, start, count, residual[place], diagonal[place])
                     else:
                         _add_products(block, scale, count, direction[place], product[place])
         for place in range(n):
@@ -212,7 +213,7 @@ def solve_long_rows(rows, indptr, indices, weights, alpha, target, fixed, dense,
 
 
 @fast_kernel
-def observed_loss(begin, end, indptr, indices, weights, alpha, target, fixed, solution):
+def observed_loss(begin, end, indptr, indices, weights, terms, fixed, solution):
     """Σ over the entries of rows [begin, end) of b (1 - s)² - (b - a) s², s = x · y, with a and b as above (float64)."""
     total = 0.0
     for row in range(begin, end):
@@ -221,6 +222,7 @@ def observed_loss(begin, end, indptr, indices, weights, alpha, target, fixed, so
             score = np.float32(0)
             for k in range(fixed.shape[1]):
                 score += solution[row, k] * y[k]
-            b = alpha * weights[entry] + target
-            total += b * (1.0 - score) ** 2 - target * np.float64(score) ** 2
+            a = terms[0] * weights[entry] + terms[1]
+            b = terms[2] * weights[entry] + terms[3]
+            total += b * (1.0 - score) ** 2 - (b - a) * np.float64(score) ** 2
     return total
