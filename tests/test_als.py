@@ -180,6 +180,12 @@ def test_negative_weights_are_refused_by_name(data):
         recsys.ALS().fit(replace(data, weights=-data.weights))
 
 
+def test_absurdly_many_factors_are_refused_and_a_few_too_many_are_not(data):
+    with pytest.raises(ParameterError, match=r"factors = 20,000 has more factors than the data have users \(60\)"):
+        recsys.ALS(factors=20_000).fit(data)
+    assert np.isfinite(recsys.ALS(factors=100, iterations=1).fit(data).item_embeddings.vectors).all()
+
+
 def test_nothing_to_train_on_is_refused(data):
     with pytest.raises(DataError, match="no interactions to train on"):
         recsys.ALS().fit(data.filter(min_weight=99))

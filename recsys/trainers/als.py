@@ -78,6 +78,11 @@ class ALS(Trainer):
 
     def start(self, train: Interactions) -> Run:
         train.refuse_negative_weights("ALS")
+        if self.factors > max(1024, *train.shape):
+            raise ParameterError(
+                f"ALS with factors = {self.factors:,} has more factors than the data have users ({train.n_users:,}) and items "
+                f"({train.n_items:,}); what is over the smaller number carries nothing."
+            )
         return _AlsRun(self, train)
 
     @property
