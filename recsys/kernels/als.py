@@ -22,6 +22,9 @@ __all__ = ["observed_loss", "short_row_entries", "solve_long_rows", "solve_short
 # Floats of vectors that a second-level cache holds with room to spare.
 _CACHED_FLOATS = 160 * 1024
 
+# Entries of a long row that are taken from a tile at a time: they fit the first-level cache.
+_TILE_BLOCK = 64
+
 # Residuals below this are zero for any purpose, and their squares would leave the range of float32.
 _VANISHED = np.float32(1e-30)
 
@@ -37,68 +40,86 @@ def tile_rows(factors: int) -> int:
 
 
 @fast_kernel
-def _gather(fixed, indices, weights, terms, begin, count, block, scale):
-    """block[:count] = fixed[indices[begin : begin + count]];  scale[:count] = the entries' a"""
+def _gather(fixed, indices, weights, terms, begin, count, block, a, b):
+    """block[:count] = fixed[indices[begin : begin + count]], and the entries' a and b."""
     for j in range(count):
         row = fixed[indices[begin + j]]
-        scale[j] = terms[0] * weights[begin + j] + terms[1]
+        a[j] = terms[0] * weights[begin + j] + terms[1]
+        b[j] = terms[2] * weights[begin + j] + terms[3]
         for k in range(block.shape[1]):
             block[j, k] = row[k]
 
 
 @fast_kernel
-def _add_products(block, scale, count, vector, result):
-    """result += block[:count].T @ (scale[:count] * (block[:count] @ vector)), four rows at a time."""
-    factors = len(vector)
+def _dots(block, j, vector):
+    """block[j : j + 4] @ vector"""
+    s0 = s1 = s2 = s3 = np.float32(0)
+    for k in range(len(vector)):
+        v = vector[k]
+        s0 += block[j, k] * v
+        s1 += block[j + 1, k] * v
+        s2 += block[j + 2, k] * v
+        s3 += block[j + 3, k] * v
+    return s0, s1, s2, s3
+
+
+@fast_kernel
+def _dot(block, j, vector):
+    """block[j] @ vector"""
+    total = np.float32(0)
+    for k in range(len(vector)):
+        total += block[j, k] * vector[k]
+    return total
+
+
+@fast_kernel
+def _add_products(block, a, count, vector, result):
+    """result += block[:count].T @ (a[:count] * (block[:count] @ vector)), four rows at a time."""
     j = 0
     while j + 4 <= count:
-        s0 = s1 = s2 = s3 = np.float32(0)
-        for k in range(factors):
-            v = vector[k]
-            s0 += block[j, k] * v
-            s1 += block[j + 1, k] * v
-            s2 += block[j + 2, k] * v
-            s3 += block[j + 3, k] * v
-        s0 *= scale[j]
-        s1 *= scale[j + 1]
-        s2 *= scale[j + 2]
-        s3 *= scale[j + 3]
-        for k in range(factors):
+        s0, s1, s2, s3 = _dots(block, j, vector)
+        s0, s1, s2, s3 = s0 * a[j], s1 * a[j + 1], s2 * a[j + 2], s3 * a[j + 3]
+        for k in range(len(result)):
             result[k] += s0 * block[j, k] + s1 * block[j + 1, k] + s2 * block[j + 2, k] + s3 * block[j + 3, k]
         j += 4
     while j < count:
-        s0 = np.float32(0)
-        for k in range(factors):
-            s0 += block[j, k] * vector[k]
-        s0 *= scale[j]
-        for k in range(factors):
+        s0 = a[j] * _dot(block, j, vector)
+        for k in range(len(result)):
             result[k] += s0 * block[j, k]
         j += 1
 
 
 @fast_kernel
-def _add_target_and_diagonal(block, scale, weights, terms, begin, count, rhs, diagonal):
-    """rhs += b @ block[:count];  diagonal += scale @ block[:count]**2"""
-    for j in range(count):
-        a = scale[j]
-        b = terms[2] * weights[begin + j] + terms[3]
-        for k in range(len(rhs)):
-            y = block[j, k]
-            rhs[k] += b * y
-            diagonal[k] += a * y * y
+def _add_residual(block, a, b, count, x, residual, diagonal):
+    """residual += block[:count].T @ (b - a * (block[:count] @ x));  diagonal += a @ block[:count]**2"""
+    j = 0
+    while j + 4 <= count:
+        s0, s1, s2, s3 = _dots(block, j, x)
+        a0, a1, a2, a3 = a[j], a[j + 1], a[j + 2], a[j + 3]
+        s0, s1, s2, s3 = b[j] - a0 * s0, b[j + 1] - a1 * s1, b[j + 2] - a2 * s2, b[j + 3] - a3 * s3
+        for k in range(len(x)):
+            y0, y1, y2, y3 = block[j, k], block[j + 1, k], block[j + 2, k], block[j + 3, k]
+            residual[k] += s0 * y0 + s1 * y1 + s2 * y2 + s3 * y3
+            diagonal[k] += a0 * y0 * y0 + a1 * y1 * y1 + a2 * y2 * y2 + a3 * y3 * y3
+        j += 4
+    while j < count:
+        a0 = a[j]
+        s0 = b[j] - a0 * _dot(block, j, x)
+        for k in range(len(x)):
+            y0 = block[j, k]
+            residual[k] += s0 * y0
+            diagonal[k] += a0 * y0 * y0
+        j += 1
 
 
 @fast_kernel
-def _begin(rhs, product, diagonal, direction, tolerance):
-    """Turns `rhs` into the residual rhs - product and sets the first direction. Returns (rho, the rho at which to stop)."""
+def _begin(residual, diagonal, direction):
+    """Sets the first direction. Returns rho, the residual's square in the norm of the inverse diagonal."""
     rho = np.float32(0)
-    goal = np.float32(0)
-    for k in range(len(rhs)):
-        goal += rhs[k] * rhs[k] / diagonal[k]
-        rhs[k] -= product[k]
-        direction[k] = rhs[k] / diagonal[k]
-        rho += rhs[k] * direction[k]
-    return rho, max(goal * tolerance * tolerance, _VANISHED)
+    for k in range(len(residual)):
+        direction[k] = residual[k] / diagonal[k]
+        rho += residual[k] * direction[k]
+    return rho
 
 
 @fast_kernel
@@ -120,13 +141,22 @@ def _step(x, residual, diagonal, direction, product, rho):
 
 
 @fast_kernel
+def _is_solved(rho, tolerance, x, diagonal):
+    """Whether the estimated error of x is below `tolerance` of its size, both in the norm of the diagonal."""
+    size = np.float32(0)
+    for k in range(len(x)):
+        size += diagonal[k] * x[k] * x[k]
+    return rho <= max(tolerance * tolerance * size, _VANISHED)
+
+
+@fast_kernel
 def solve_short_rows(rows, indptr, indices, weights, terms, fixed, dense, ridge, steps, tolerance, solution):
     """Improves solution[rows] by at most `steps` preconditioned conjugate gradient steps from where it stands.
 
     rows : (n,) int64, each with at most `short_row_entries` entries;  a row without entries becomes zero.
     indptr, indices, weights, terms : the entries of all rows; indices point into `fixed` (n_fixed, factors).
     dense : (factors,) the shared diagonal;  ridge : (n_rows,) added to it, one number a row.
-    tolerance : a row is done when its preconditioned residual falls below this share of its right-hand side's.
+    tolerance : a row is done when its estimated error falls below this share of its size.
     All arrays but the pointers are float32.
     """
     factors = fixed.shape[1]
@@ -134,7 +164,7 @@ def solve_short_rows(rows, indptr, indices, weights, terms, fixed, dense, ridge,
     for row in rows:
         most = max(most, indptr[row + 1] - indptr[row])
     block = np.empty((most, factors), np.float32)
-    scale = np.empty(most, np.float32)
+    a, b = np.empty(most, np.float32), np.empty(most, np.float32)
     scratch = np.empty((4, factors), np.float32)
     diagonal, residual, direction, product = scratch[0], scratch[1], scratch[2], scratch[3]
     for row in rows:
@@ -143,73 +173,66 @@ def solve_short_rows(rows, indptr, indices, weights, terms, fixed, dense, ridge,
         if count == 0:
             x[:] = 0
             continue
-        _gather(fixed, indices, weights, terms, indptr[row], count, block, scale)
+        _gather(fixed, indices, weights, terms, indptr[row], count, block, a, b)
         for k in range(factors):
             diagonal[k] = dense[k] + ridge[row]
-            product[k] = diagonal[k] * x[k]
-            residual[k] = 0
-        _add_products(block, scale, count, x, product)
-        _add_target_and_diagonal(block, scale, weights, terms, indptr[row], count, residual, diagonal)
-        rho, goal = _begin(residual, product, diagonal, direction, tolerance)
+            residual[k] = -diagonal[k] * x[k]
+        _add_residual(block, a, b, count, x, residual, diagonal)
+        rho = _begin(residual, diagonal, direction)
         for _ in range(steps):
-            if rho <= goal:
+            if _is_solved(rho, tolerance, x, diagonal):
                 break
             for k in range(factors):
                 product[k] = (dense[k] + ridge[row]) * direction[k]
-            _add_products(block, scale, count, direction, product)
+            _add_products(block, a, count, direction, product)
             rho = _step(x, residual, diagonal, direction, product, rho)
 
 
 @fast_kernel
 def solve_long_rows(rows, indptr, indices, weights, terms, fixed, dense, ridge, steps, tolerance, tile, solution):
     """What `solve_short_rows` does, for rows of any length together, with `fixed` passing by in tiles of `tile` vectors."""
-    factors = fixed.shape[1]
-    n = len(rows)
-    room = 64
-    block = np.empty((room, factors), np.float32)
-    scale = np.empty(room, np.float32)
-    scratch = np.zeros((4, n, factors), np.float32)
+    factors, n = fixed.shape[1], len(rows)
+    block = np.empty((_TILE_BLOCK, factors), np.float32)
+    a, b = np.empty(_TILE_BLOCK, np.float32), np.empty(_TILE_BLOCK, np.float32)
+    scratch = np.empty((4, n, factors), np.float32)
     diagonal, residual, direction, product = scratch[0], scratch[1], scratch[2], scratch[3]
-    rho = np.ones(n, np.float32)
-    goal = np.zeros(n, np.float32)
+    rho = np.empty(n, np.float32)
     cursor = np.empty(n, np.int64)
+    solved = np.zeros(n, np.bool_)
     for step in range(steps + 1):
         for place in range(n):
             row = rows[place]
             cursor[place] = indptr[row]
             for k in range(factors):
-                shared = dense[k] + ridge[row]
                 if step == 0:
-                    diagonal[place, k] = shared
-                    product[place, k] = shared * solution[row, k]
+                    diagonal[place, k] = dense[k] + ridge[row]
+                    residual[place, k] = -diagonal[place, k] * solution[row, k]
                 else:
-                    product[place, k] = shared * direction[place, k]
+                    product[place, k] = (dense[k] + ridge[row]) * direction[place, k]
         for tile_end in range(tile, len(fixed) + tile, tile):
             for place in range(n):
-                row = rows[place]
-                if rho[place] <= goal[place]:
+                if solved[place]:
                     continue
-                first = cursor[place]
+                row = rows[place]
+                first, end = cursor[place], indptr[row + 1]
                 last = first
-                end = indptr[row + 1]
                 while last < end and indices[last] < tile_end:
                     last += 1
                 cursor[place] = last
-                for start in range(first, last, room):
-                    count = min(room, last - start)
-                    _gather(fixed, indices, weights, terms, start, count, block, scale)
+                for start in range(first, last, _TILE_BLOCK):
+                    count = min(_TILE_BLOCK, last - start)
+                    _gather(fixed, indices, weights, terms, start, count, block, a, b)
                     if step == 0:
-                        _add_products(block, scale, count, solution[row], product[place])
-                        _add_target_and_diagonal(block, scale, weights, terms, start, count, residual[place], diagonal[place])
+                        _add_residual(block, a, b, count, solution[row], residual[place], diagonal[place])
                     else:
-                        _add_products(block, scale, count, direction[place], product[place])
+                        _add_products(block, a, count, direction[place], product[place])
         for place in range(n):
+            x = solution[rows[place]]
             if step == 0:
-                rho[place], goal[place] = _begin(residual[place], product[place], diagonal[place], direction[place], tolerance)
-            elif rho[place] > goal[place]:
-                rho[place] = _step(
-                    solution[rows[place]], residual[place], diagonal[place], direction[place], product[place], rho[place]
-                )
+                rho[place] = _begin(residual[place], diagonal[place], direction[place])
+            elif not solved[place]:
+                rho[place] = _step(x, residual[place], diagonal[place], direction[place], product[place], rho[place])
+            solved[place] = solved[place] or _is_solved(rho[place], tolerance, x, diagonal[place])
 
 
 @fast_kernel
