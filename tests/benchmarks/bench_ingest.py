@@ -1,6 +1,6 @@
 """Time and peak memory of a CSV log → sparse matrix: `read_interactions` beside pandas + factorize + scipy.
 
-    python -m tests.benchmarks.bench_ingest [--rows 20000000] [--repeats 3] [--ids integer|text|both]
+    python tests/benchmarks/bench_ingest.py [--rows 20000000] [--repeats 3] [--ids integer|text|both]
 
 Each run is a child process of its own: the time is that of the work without imports, the memory the peak of the whole
 process. Runs alternate; medians are printed. That both give the same matrix is checked on the way.
@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
+from memory import peak_bytes
 
 N_USERS, N_ITEMS = 138_493, 26_744
 
@@ -98,7 +98,7 @@ def measure(name: str, path: str) -> dict[str, Any]:
     begin = time.perf_counter()
     indptr, indices, weights = work(path)
     seconds = time.perf_counter() - begin
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak_mb = peak_bytes() / 1e6
     digest = hashlib.sha256()
     for array, dtype in ((indptr, np.int64), (indices, np.int32), (weights, np.float32)):
         digest.update(np.ascontiguousarray(array, dtype=dtype).data)
