@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recsys import datasets, errors, split
     from recsys.embeddings import Embeddings
-    from recsys.evaluation import EarlyStopping, evaluate
+    from recsys.evaluation import EarlyStopping, evaluate, evaluate_ratings
     from recsys.ids import IdMap
     from recsys.ingest import read_interactions
     from recsys.interactions import Interactions
     from recsys.loading import load
     from recsys.model import Model
-    from recsys.trainers import ALS, Popularity
+    from recsys.trainers import ALS, ExplicitALS, Popularity
 
 __all__ = [
     "ALS",
     "EarlyStopping",
     "Embeddings",
+    "ExplicitALS",
     "IdMap",
     "Interactions",
     "Model",
@@ -31,6 +32,7 @@ __all__ = [
     "datasets",
     "errors",
     "evaluate",
+    "evaluate_ratings",
     "load",
     "read_interactions",
     "split",
@@ -42,11 +44,13 @@ _HOME = {
     "ALS": "recsys.trainers",
     "EarlyStopping": "recsys.evaluation",
     "Embeddings": "recsys.embeddings",
+    "ExplicitALS": "recsys.trainers",
     "IdMap": "recsys.ids",
     "Interactions": "recsys.interactions",
     "Model": "recsys.model",
     "Popularity": "recsys.trainers",
     "evaluate": "recsys.evaluation",
+    "evaluate_ratings": "recsys.evaluation",
     "load": "recsys.loading",
     "read_interactions": "recsys.ingest",
 }

@@ -148,7 +148,7 @@ def split(as_json: bool, **options: Any) -> None:
 @commands.command()
 @click.argument("dataset")
 @click.option("--output", required=True, metavar="MODEL", help="The model directory to write.")
-@click.option("--trainer", metavar="NAME", help="als or popularity. [default: als]")
+@click.option("--trainer", metavar="NAME", help="als, explicit-als or popularity. [default: als]")
 @click.option(
     "--set", "settings", multiple=True, callback=_settings, metavar="NAME=VALUE", help="A hyperparameter; may be repeated."
 )

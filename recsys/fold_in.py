@@ -7,7 +7,8 @@ errors, kernels and parallel.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ from recsys.kernels import als
 from recsys.kernels.dense import gram, principal_axes
 from recsys.parallel import Workers
 
-__all__ = ["FOLD_INS", "Rows", "WeightedLeastSquares", "fold_in_from"]
+__all__ = ["FOLD_INS", "BiasedLeastSquares", "FoldIn", "Rows", "WeightedLeastSquares", "fold_in_from", "fold_in_to"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,34 @@ _GROUP_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
-class WeightedLeastSquares:
+class FoldIn(ABC):
+    """What a `Model` needs of a fold-in. Each is a frozen dataclass whose fields are saved with the model."""
+
+    name: ClassVar[str]
+    duplicates: ClassVar[str] = "sum"
+    """What a new event of a known pair does to its weight, a rule of `Interactions.from_events`."""
+    takes_negative_weights: ClassVar[bool] = False
+    bias_columns: ClassVar[int] = 0
+    """How many of the last columns of a vector hold biases; they say nothing about likeness."""
+
+    @abstractmethod
+    def solve(self, rows: Rows, fixed: np.ndarray, num_threads: int | None = None, *, of: str = "users") -> np.ndarray:
+        """(n, dim) float32: the vectors of `rows`, which are "users" or "items", given those of the other side (m, dim)."""
+
+    @abstractmethod
+    def contributions(self, row: Rows, fixed: np.ndarray, query: np.ndarray) -> np.ndarray:
+        """(n,) float64: what each entry of one user adds to the score of the item vector `query` (dim,) above its base.
+
+        fixed : (m, dim) the item vectors. The contributions sum to the score less `base(query)`.
+        """
+
+    def base(self, query: np.ndarray) -> float:
+        """The part of the score of an item vector `query` (dim,) that is the same whatever the user has."""
+        return 0.0
+
+
+@dataclass(frozen=True)
+class WeightedLeastSquares(FoldIn):
     """The row that minimises  Σ_S b (1 - s)² - (b - a) s² + α₀ Σ_all s² + λ (n + α₀ m)^ν ‖x‖²  with s = x · y_j.
 
     S are the row's n entries, m the number of fixed vectors, a = alpha · w, b = a + target. With target = 0 this is the
@@ -102,8 +130,8 @@ class WeightedLeastSquares:
         ridge = self.ridge(rows.counts, len(fixed))
         improve_rows(rows, self._terms, fixed, dense, ridge, solution, workers, steps=steps, tolerance=tolerance)
 
-    def solve(self, rows: Rows, fixed: np.ndarray, num_threads: int | None = None) -> np.ndarray:
-        """(n, dim) float32: each row's minimum given `fixed` (m, dim); zeros for a row without entries."""
+    def solve(self, rows: Rows, fixed: np.ndarray, num_threads: int | None = None, *, of: str = "users") -> np.ndarray:
+        """(n, dim) float32: each row's minimum given `fixed` (m, dim), on either side; zeros for a row without entries."""
         with Workers(num_threads) as workers:
             eigenvalues, axes = principal_axes(gram(fixed, workers))
             turned = fixed @ axes.astype(np.float32)
@@ -137,6 +165,109 @@ class WeightedLeastSquares:
         for vectors, counts, others in ((row_vectors, rows.counts, len(fixed)), (fixed, n_entries, len(rows))):
             penalty += float(self.ridge(counts, others) @ np.einsum("ij,ij->i", vectors, vectors))
         return float(sum(observed)) + everywhere + penalty
+
+
+@dataclass(frozen=True)
+class BiasedLeastSquares(FoldIn):
+    """The row [x, b] that minimises  Σ_S (r_j - μ - b_j - b - x · y_j)² + λ n^ν (‖x‖² + b²).
+
+    S are the row's n entries with ratings r_j, and [y_j, b_j] the rows of the other side. That is least squares on the
+    features [y_j, 1] with targets r_j - (μ + b_j). A row is kept as the vector whose dot product with one of the other
+    side is the predicted rating: users [x, b, 1], items [y, 1, b + μ].
+    """
+
+    name: ClassVar[str] = "biased_least_squares"
+    duplicates: ClassVar[str] = "last"
+    takes_negative_weights: ClassVar[bool] = True
+    bias_columns: ClassVar[int] = 2
+
+    mean: float
+    """μ, the mean of the ratings that were trained on."""
+    regularization: float
+    regularization_exponent: float
+
+    def ridge(self, counts: np.ndarray) -> np.ndarray:
+        """(n,) float32: λ n^ν for rows of `counts` entries."""
+        return np.asarray(self.regularization * counts**self.regularization_exponent, np.float32)
+
+    def to_vectors(self, solved: np.ndarray, of: str) -> np.ndarray:
+        """Rows [x, b] (n, dim - 1) of "users" or "items" as the vectors (n, dim) of a model."""
+        ones = np.ones((len(solved), 1), np.float32)
+        if of == "users":
+            return np.hstack([solved, ones])
+        return np.hstack([solved[:, :-1], ones, solved[:, -1:] + np.float32(self.mean)])
+
+    def from_vectors(self, vectors: np.ndarray, of: str) -> np.ndarray:
+        """The inverse of `to_vectors`: a new array (n, dim - 1)."""
+        if of == "users":
+            return vectors[:, :-1].copy()
+        solved = np.delete(vectors, -2, axis=1)
+        solved[:, -1] -= np.float32(self.mean)
+        return solved
+
+    def improve(
+        self, rows: Rows, fixed: np.ndarray, solution: np.ndarray, workers: Workers, *, steps: int, tolerance: float
+    ) -> None:
+        """Moves `solution` (n, dim - 1), rows [x, b], in place towards the minimum given the rows `fixed` (m, dim - 1)."""
+        features = fixed.copy()
+        features[:, -1] = 1
+        dense, ridge = np.zeros(features.shape[1], np.float32), self.ridge(rows.counts)
+        targets = self._targets(rows, fixed)
+        improve_rows(targets, _PLAIN_TERMS, features, dense, ridge, solution, workers, steps=steps, tolerance=tolerance)
+
+    def solve(self, rows: Rows, fixed: np.ndarray, num_threads: int | None = None, *, of: str = "users") -> np.ndarray:
+        """(n, dim) float32: each row's minimum given the vectors `fixed` (m, dim); x and b are 0 for a row without entries."""
+        others = self.from_vectors(fixed, "items" if of == "users" else "users")
+        solution = np.zeros((len(rows), others.shape[1]), np.float32)
+        with Workers(num_threads) as workers:
+            self.improve(rows, others, solution, workers, steps=MANY_STEPS, tolerance=EXACT)
+        return self.to_vectors(solution, of)
+
+    def contributions(self, row: Rows, fixed: np.ndarray, query: np.ndarray) -> np.ndarray:
+        """(n,) float64: how much each rating of one user moves the prediction away from the item's base b + μ.
+
+        With A the row's matrix the prediction is b + μ + [y, 1]ᵀ A⁻¹ Σ t_j [y_j, 1], t_j = r_j - μ - b_j: a sum over the
+        ratings, as Hu et al. 2008, section 5, have it for implicit feedback.
+        """
+        if not len(row.indices):
+            return np.empty(0)
+        vectors = fixed[row.indices].astype(np.float64)
+        features, bases = vectors[:, :-1], vectors[:, -1]
+        matrix = features.T @ features
+        matrix[np.diag_indices_from(matrix)] += self.ridge(row.counts)[0]
+        return np.asarray((row.weights - bases) * (features @ np.linalg.solve(matrix, query[:-1].astype(np.float64))))
+
+    def base(self, query: np.ndarray) -> float:
+        """b + μ of the item vector `query`: what a user without ratings is predicted to give."""
+        return float(query[-1])
+
+    def loss(self, rows: Rows, solved: np.ndarray, fixed: np.ndarray, n_entries: np.ndarray, workers: Workers) -> float:
+        """The whole objective over both sides, rows [x, b]; `n_entries` (m,) counts the entries of each fixed row."""
+        targets = self._targets(rows, fixed)
+        features = fixed.copy()
+        features[:, -1] = 1
+        # With a = 1 and b = t the kernel sums t - 2 t s + s², and (t - s)² is that plus t² - t.
+        observed = workers.map(
+            lambda block: als.observed_loss(
+                *block, targets.indptr, targets.indices, targets.weights, _PLAIN_TERMS, features, solved
+            ),
+            rows.blocks(),
+        )
+        rest = float(np.einsum("i,i->", targets.weights, targets.weights - 1, dtype=np.float64))
+        penalty = 0.0
+        for side, counts in ((solved, rows.counts), (fixed, n_entries)):
+            penalty += float(self.ridge(counts) @ np.einsum("ij,ij->i", side, side))
+        return float(sum(observed)) + rest + penalty
+
+    def _targets(self, rows: Rows, fixed: np.ndarray) -> Rows:
+        """The rows with targets r - (μ + b_j) instead of ratings, b_j being the last column of `fixed`."""
+        targets = (fixed[:, -1] + np.float32(self.mean))[rows.indices]
+        np.subtract(rows.weights, targets, out=targets)
+        return Rows(rows.indptr, rows.indices, _read_only(targets))
+
+
+# (a₁, a₀, b₁, b₀) of the kernels for a = 1 and b = the weight: every entry counts alike and its weight is the target.
+_PLAIN_TERMS = np.array([0, 1, 1, 0], np.float32)
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:
@@ -190,16 +321,16 @@ def _tasks(counts: np.ndarray, factors: int, num_threads: int) -> list[tuple[boo
 # Enough steps that the tolerance ends them; about the last digit that float32 can promise.
 MANY_STEPS, EXACT = 200, 1e-6
 
-FOLD_INS = {WeightedLeastSquares.name: WeightedLeastSquares}
+FOLD_INS: dict[str, Callable[..., FoldIn]] = {kind.name: kind for kind in (WeightedLeastSquares, BiasedLeastSquares)}
 
 
-def fold_in_from(saved: Mapping[str, Any]) -> WeightedLeastSquares:
+def fold_in_from(saved: Mapping[str, Any]) -> FoldIn:
     """The fold-in that `fold_in_to` described. Raises `FormatError` for a name this version does not know."""
     if saved.get("name") not in FOLD_INS:
         raise FormatError(f"Unknown fold-in {saved.get('name')!r}. Hint: a newer version of recsys may know it.")
     return FOLD_INS[saved["name"]](**saved["parameters"])
 
 
-def fold_in_to(fold_in: WeightedLeastSquares) -> dict[str, Any]:
+def fold_in_to(fold_in: FoldIn) -> dict[str, Any]:
     """A fold-in as a JSON-able name and parameters."""
     return {"name": fold_in.name, "parameters": asdict(fold_in)}

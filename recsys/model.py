@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from recsys.embeddings import Embeddings
 from recsys.errors import DataError, InputError, ParameterError
-from recsys.fold_in import Rows, WeightedLeastSquares, fold_in_from, fold_in_to
+from recsys.fold_in import FoldIn, Rows, fold_in_from, fold_in_to
 from recsys.ids import IdMap, as_id_array, id_series
 from recsys.interactions import Interactions, require_interactions, same_timing
 from recsys.progress import show_progress
@@ -41,7 +41,7 @@ class Model:
     item_embeddings: Embeddings
     history: Interactions
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    fold_in_method: WeightedLeastSquares | None = None
+    fold_in_method: FoldIn | None = None
 
     def __post_init__(self) -> None:
         if self.user_embeddings.dim != self.item_embeddings.dim:
@@ -58,7 +58,7 @@ class Model:
         users: np.ndarray,
         items: np.ndarray,
         *,
-        fold_in: WeightedLeastSquares | None = None,
+        fold_in: FoldIn | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> Model:
         """A model from (n_users, dim) and (n_items, dim) float32 vectors in the positions of `history`."""
@@ -235,17 +235,27 @@ class Model:
 
     def similar_items(self, items: Any = None, k: int = 10, *, num_threads: int | None = None) -> pd.DataFrame:
         """The k items nearest by cosine to each of `items` (all if None): item_id, similar_item_id, score, rank."""
-        return self.item_embeddings.neighbours(items, k, num_threads=num_threads)
+        return self._without_biases(self.item_embeddings).neighbours(items, k, num_threads=num_threads)
 
     def similar_users(self, users: Any = None, k: int = 10, *, num_threads: int | None = None) -> pd.DataFrame:
         """The k users nearest by cosine to each of `users` (all if None): user_id, similar_user_id, score, rank."""
-        return self.user_embeddings.neighbours(users, k, num_threads=num_threads)
+        return self._without_biases(self.user_embeddings).neighbours(users, k, num_threads=num_threads)
+
+    def _without_biases(self, embeddings: Embeddings) -> Embeddings:
+        """What likeness goes by: columns of biases are much the same for all, so they would make all alike."""
+        columns = 0 if self.fold_in_method is None else self.fold_in_method.bias_columns
+        if not columns:
+            return embeddings
+        if columns == embeddings.dim:
+            raise InputError(f"A model with biases alone can not tell which {embeddings.ids.name}s are alike.")
+        return Embeddings(embeddings.ids, embeddings.vectors[:, :-columns].copy(), embeddings.provenance)
 
     def explain(self, user: Any, item: Any, k: int | None = 5) -> pd.DataFrame:
         """Which of the user's own items carried the score of `item`: columns item_id, weight, contribution, rank.
 
-        The contributions of all the user's items sum to the score (Hu, Koren & Volinsky 2008, section 5); the k largest
-        are returned, all of them for k=None. The score stands in `.attrs["score"]`.
+        The contributions of all the user's items sum to the score less its base (Hu, Koren & Volinsky 2008, section 5);
+        the k largest are returned, all of them for k=None. `.attrs["score"]` holds the score, `.attrs["base"]` the part
+        that is the same whatever the user has: 0 for implicit feedback, the item's mean-and-bias for ratings.
         Raises `InputError` for a model whose user vectors do not come from least squares.
         """
         if k is not None:
@@ -263,7 +273,8 @@ class Model:
                 "rank": np.arange(1, len(order) + 1),
             }
         )
-        table.attrs["score"] = float(contributions.sum())
+        table.attrs["base"] = method.base(query)
+        table.attrs["score"] = method.base(query) + float(contributions.sum())
         return table
 
     # ---- what is new --------------------------------------------------------------------------------------------
@@ -274,8 +285,8 @@ class Model:
         """A model that also knows the users (or, with of="items", the items) of `events`; this one stays as it is.
 
         Their vectors are solved exactly with the other side fixed; ids that were known are solved again from their history
-        and `events` together (weights of the same pair are summed). Weight the events as the training data were weighted.
-        Old ids keep their positions.
+        and `events` together (see `history_with`). Weight the events as the training data were weighted. Old ids keep
+        their positions.
 
         unknown : what becomes of events whose id on the fixed side this model does not know: "raise" names the ids
             (`UnknownIdError`), "skip" leaves them out and counts them in provenance["folded_in"].
@@ -296,9 +307,9 @@ class Model:
             usable = known_ids[events.row_positions()]
         left_out = int((~usable).sum())
         events = events.select(usable) if left_out else events
-        events.refuse_negative_weights("fold_in")
-        history, events = same_timing(self.history, events)
-        history = history.merge(events)
+        if not method.takes_negative_weights:
+            events.refuse_negative_weights("fold_in")
+        history = self.history_with(events)
         if of == "users":
             known, fixed, rows = (
                 self.user_embeddings,
@@ -311,20 +322,27 @@ class Model:
             ids, changed = history.items, history.items.positions(events.items)
         vectors = np.zeros((len(ids), known.dim), np.float32)
         vectors[: len(known)] = known.vectors
-        vectors[changed] = method.solve(rows.take(changed), fixed.vectors, num_threads)
+        vectors[changed] = method.solve(rows.take(changed), fixed.vectors, num_threads, of=of)
         grown = Embeddings(ids, vectors, known.provenance)
         users, items = (grown, fixed) if of == "users" else (fixed, grown)
         provenance = {**self.provenance, "folded_in": {"of": of, "n": len(changed), "fingerprint": events.fingerprint}}
         provenance["folded_in"]["left_out"] = left_out
         return Model(users, items, history, provenance, method)
 
+    def history_with(self, events: Interactions) -> Interactions:
+        """The history followed by new events. Weights of the same pair are summed; of two ratings the later one holds."""
+        duplicates = "sum" if self.fold_in_method is None else self.fold_in_method.duplicates
+        history, events = same_timing(self.history, events)
+        return history.merge(events, duplicates=duplicates)
+
     def forget(self, *, users: Any = None, items: Any = None, num_threads: int | None = None) -> Model:
         """A model without these users and items: gone from ids, vectors and history. This one stays as it is.
 
         Where the vectors come from least squares, every remaining user and item that had entries with what is forgotten is
         solved again, exactly, from the history that is left: users first with the items fixed, then items. What remains is
-        indirect: the vectors held fixed meanwhile were once trained beside the forgotten ones, and only a new training from
-        the remaining history removes that. provenance["forgotten"] counts all this; it does not name the ids.
+        indirect: the vectors held fixed meanwhile (and the mean of ratings) were once trained beside the forgotten ones, and
+        only a new training from the remaining history removes that. provenance["forgotten"] counts all this; it does not
+        name the ids.
 
         Raises `UnknownIdError` for ids the model does not know, `DataError` when nothing would be left.
         """
@@ -339,11 +357,11 @@ class Model:
         item_vectors = self.item_embeddings.vectors[kept_items]
         if self.fold_in_method is not None:
             sides = (
-                (Rows(history.indptr, history.indices, history.weights), lost_users, user_vectors, item_vectors),
-                (Rows(*history.by_item), lost_items, item_vectors, user_vectors),
+                ("users", Rows(history.indptr, history.indices, history.weights), lost_users, user_vectors, item_vectors),
+                ("items", Rows(*history.by_item), lost_items, item_vectors, user_vectors),
             )
-            for rows, lost, vectors, fixed in sides:
-                vectors[lost] = self.fold_in_method.solve(rows.take(np.flatnonzero(lost)), fixed, num_threads)
+            for of, rows, lost, vectors, fixed in sides:
+                vectors[lost] = self.fold_in_method.solve(rows.take(np.flatnonzero(lost)), fixed, num_threads, of=of)
         counts = {
             "users": len(self.users) - len(history.users),
             "items": len(self.items) - len(history.items),
@@ -355,7 +373,7 @@ class Model:
         provenance = {**self.provenance, "forgotten": counts}
         return Model.from_vectors(history, user_vectors, item_vectors, fold_in=self.fold_in_method, provenance=provenance)
 
-    def _least_squares(self, purpose: str) -> WeightedLeastSquares:
+    def _least_squares(self, purpose: str) -> FoldIn:
         if self.fold_in_method is None:
             trainer = self.provenance.get("trainer", "unknown")
             raise InputError(

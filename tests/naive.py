@@ -82,6 +82,31 @@ def ranked(query, items, k, skip=(), candidates=None):
     return [(i, score) for score, i in sorted(scores, key=lambda pair: (-pair[0], pair[1]))[:k]]
 
 
+# ---- ratings: rows [x, b] of both sides, a dense (n_users, n_items) matrix of ratings, NaN where there is none ---------
+
+
+def predicted_ratings(users, items, mean):
+    return users[:, :-1] @ items[:, :-1].T + users[:, -1:] + items[:, -1] + mean
+
+
+def ratings_loss(ratings, users, items, *, mean, regularization, exponent):
+    users, items = users.astype(np.float64), items.astype(np.float64)
+    rated = ~np.isnan(ratings)
+    errors = (ratings - predicted_ratings(users, items, mean))[rated]
+    user_ridge = regularization * rated.sum(axis=1) ** exponent
+    item_ridge = regularization * rated.sum(axis=0) ** exponent
+    return (errors**2).sum() + user_ridge @ (users**2).sum(axis=1) + item_ridge @ (items**2).sum(axis=1)
+
+
+def best_rating_row(ratings, others, *, mean, regularization, exponent):
+    """[x, b] of one row of ratings given the rows of the other side, by dense normal equations."""
+    rated = ~np.isnan(ratings)
+    features = np.column_stack([others[rated, :-1], np.ones(rated.sum())])
+    ridge = regularization * rated.sum() ** exponent
+    targets = ratings[rated] - mean - others[rated, -1]
+    return np.linalg.solve(features.T @ features + ridge * np.eye(features.shape[1]), features.T @ targets)
+
+
 # ---- ingestion ------------------------------------------------------------------------------------------------------
 
 

@@ -17,7 +17,11 @@ from recsys.errors import FormatError, ParameterError
 from recsys.fold_in import Rows
 from recsys.trainers import TRAINERS, make_trainer
 
-SMALL = {"als": {"factors": 4, "iterations": 3}, "popularity": {}}
+SMALL = {
+    "als": {"factors": 4, "iterations": 3},
+    "explicit-als": {"factors": 4, "iterations": 3},
+    "popularity": {},
+}
 
 
 @pytest.fixture(params=sorted(TRAINERS))
@@ -66,7 +70,7 @@ def test_settings_are_parsed_from_text():
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("asl", {}, r"Unknown trainer 'asl'; there are 'als', 'popularity'\. Did you mean 'als'\?"),
+        ("asl", {}, r"Unknown trainer 'asl'; there are 'als', 'explicit-als', 'popularity'\. Did you mean 'als'\?"),
         ("als", {"factor": "3"}, r"has no setting 'factor'; it has factors, .*Did you mean 'factors'\?"),
         ("als", {"factors": "many"}, r"The setting `factors` takes int\. Got 'many'"),
         ("als", {"track_loss": "yes"}, r"takes bool\. Got 'yes'"),

@@ -8,7 +8,7 @@ from scipy.special import ndtr, ndtri
 from recsys.errors import ParameterError
 from recsys.parallel import Workers
 
-__all__ = ["check_confidence", "mean_intervals"]
+__all__ = ["check_confidence", "mean_intervals", "ratio_intervals"]
 
 # Efron & Tibshirani 1993, section 14.3, ask for at least 1,000 for the ends of a BCa interval.
 RESAMPLES = 1000
@@ -31,15 +31,41 @@ def mean_intervals(
     The interval speaks of drawing other users like these, not of training again with another seed. Where every user has
     the same value both ends are that value; with fewer than two users they are NaN.
     """
-    n, n_columns = values.shape
-    if n < 2:
-        return np.full(n_columns, np.nan), np.full(n_columns, np.nan)
-    means = np.sort(_resampled_means(values, rng, resamples), axis=0)
+    if len(values) < 2:
+        return _undefined(values)
+    return _interval_ends(values, _resampled_means(values, rng, resamples), confidence)
+
+
+def ratio_intervals(
+    sums: np.ndarray, sizes: np.ndarray, confidence: float, rng: np.random.Generator, *, resamples: int = RESAMPLES
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `mean_intervals`, for the ratio Σ sums / Σ sizes of each column: a mean over entries whose users are drawn.
+
+    sums : (n, n_columns) float64, a user's sum over the user's entries;  sizes : (n,) how many entries, at least 1.
+
+    A user comes with all entries (a cluster bootstrap). The acceleration is that of the ratio's linear part in each user,
+    (sum - ratio · size) / mean size.
+    """
+    if len(sums) < 2:
+        return _undefined(sums)
+    drawn = _resampled_means(np.column_stack([sums, sizes]), rng, resamples)
+    ratios = sums.sum(axis=0) / sizes.sum()
+    linear = ratios + (sums - sizes[:, None] * ratios) / sizes.mean()
+    return _interval_ends(linear, drawn[:, :-1] / drawn[:, -1:], confidence)
+
+
+def _undefined(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
+
+
+def _interval_ends(values: np.ndarray, replicates: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """BCa ends for the mean of each column of `values`, which `replicates` (resamples, n_columns) estimate again."""
+    replicates = np.sort(replicates, axis=0)
     tails = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
-    ends = np.empty((2, n_columns))
-    for column in range(n_columns):
-        levels = _corrected_levels(values[:, column], means[:, column], tails)
-        ends[:, column] = np.quantile(means[:, column], levels)
+    ends = np.empty((2, values.shape[1]))
+    for column in range(values.shape[1]):
+        levels = _corrected_levels(values[:, column], replicates[:, column], tails)
+        ends[:, column] = np.quantile(replicates[:, column], levels)
     return ends[0], ends[1]
 
 

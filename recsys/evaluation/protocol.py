@@ -18,7 +18,7 @@ from recsys.evaluation.result import EvaluationResult
 from recsys.interactions import Interactions
 from recsys.progress import show_progress
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "require_whole"]
 
 
 def evaluate(
@@ -63,7 +63,7 @@ def evaluate(
         )
     wanted = parse_metrics(metrics)
     sure = check_confidence(confidence)
-    size, seed = _whole(batch_users, "batch_users", 1), _whole(random_state, "random_state", 0)
+    size, seed = require_whole(batch_users, "batch_users", 1), require_whole(random_state, "random_state", 0)
     relevance = relevant_items(model, test, exclude_seen=exclude_seen, overlap=overlap)
     with show_progress("Evaluating", len(relevance.users), enabled=progress) as advance:
         values, n_short = _judge(model, relevance, wanted, exclude_seen, size, num_threads, advance)
@@ -107,7 +107,7 @@ def _judge(
     return values, n_short
 
 
-def _whole(value: int, name: str, least: int) -> int:
+def require_whole(value: int, name: str, least: int) -> int:
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
         raise ParameterError(f"`{name}` must be an int >= {least}. Got {value!r}.")
     return int(value)

@@ -16,7 +16,7 @@ from recsys.interactions import Interactions
 from recsys.kernels import csr
 from recsys.kernels.metrics import shared_entries
 
-__all__ = ["Relevance", "relevant_items"]
+__all__ = ["Relevance", "model_positions", "relevant_items"]
 
 OVERLAP_RULES = ("raise", "drop", "keep")
 
@@ -45,7 +45,7 @@ def relevant_items(model: Ranker, test: Interactions, *, exclude_seen: bool, ove
     if overlap not in OVERLAP_RULES:
         hint = closest_hint(str(overlap), OVERLAP_RULES)
         raise ParameterError(f"`overlap` must be 'raise', 'drop' or 'keep'. Got {overlap!r}.{hint}")
-    users, items = _positions(model, test)
+    users, items = model_positions(model, test)
     of_known_user = (users >= 0)[test.row_positions()]
     indptr, indices = _known_pairs(test, items, of_known_user, len(model.items))
     n_relevant = np.bincount(test.row_positions()[of_known_user], minlength=test.n_users)
@@ -66,8 +66,11 @@ def relevant_items(model: Ranker, test: Interactions, *, exclude_seen: bool, ove
     return _evaluated_rows(test, users, indptr, indices, n_relevant, counts)
 
 
-def _positions(model: Ranker, test: Interactions) -> tuple[np.ndarray, np.ndarray]:
-    """The model's positions of the test's users (int64) and items (int32), -1 for unknown."""
+def model_positions(model: Ranker, test: Interactions) -> tuple[np.ndarray, np.ndarray]:
+    """The model's positions of the test's users (int64) and items (int32), -1 for unknown.
+
+    Raises `DataError` for empty test data and when the model knows none of their users or items.
+    """
     if not len(test):
         raise DataError("The test data have no entries, so there is nothing to evaluate.")
     users = model.users.positions(test.users, unknown="ignore")

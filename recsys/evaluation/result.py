@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -42,6 +42,14 @@ class EvaluationResult:
     confidence: float = 0.95
     random_state: int = 0
 
+    _notes: ClassVar[Mapping[str, str]] = {
+        "users_unknown": "users unknown to the model left out",
+        "users_without_relevant_items": "users without relevant items left out",
+        "pairs_with_unknown_items": "pairs with items unknown to the model counted as misses",
+        "pairs_dropped": "pairs in the model's history dropped",
+        "users_with_short_lists": "users with lists shorter than the largest cut-off",
+    }
+
     def __post_init__(self) -> None:
         if self.values.shape != (len(self.users), len(self.metrics)):
             wanted = f"{(len(self.users), len(self.metrics))} (users, metrics)"
@@ -56,8 +64,7 @@ class EvaluationResult:
         The interval says what other users like these would give; see `recsys.evaluation.intervals`. With one user it is NaN.
         """
         low, high = self._intervals
-        means = self.values.mean(axis=0)
-        columns = {"metric": list(self.metrics), "mean": means, "low": low, "high": high, "n_users": len(self.users)}
+        columns = {"metric": list(self.metrics), "mean": self._means, "low": low, "high": high, "n_users": len(self.users)}
         return pd.DataFrame(columns)
 
     @property
@@ -78,6 +85,10 @@ class EvaluationResult:
             **self.provenance,
         }
 
+    @property
+    def _means(self) -> np.ndarray:
+        return np.asarray(self.values.mean(axis=0))
+
     @cached_property
     def _intervals(self) -> tuple[np.ndarray, np.ndarray]:
         return mean_intervals(self.values, self.confidence, np.random.default_rng(self.random_state))
@@ -87,14 +98,7 @@ class EvaluationResult:
 
     def _left_out(self) -> str:
         """What a reader of the means must know, as one line; empty when nothing was left out."""
-        notes = {
-            "users_unknown": "users unknown to the model left out",
-            "users_without_relevant_items": "users without relevant items left out",
-            "pairs_with_unknown_items": "pairs with items unknown to the model counted as misses",
-            "pairs_dropped": "pairs in the model's history dropped",
-            "users_with_short_lists": "users with lists shorter than the largest cut-off",
-        }
-        return "; ".join(f"{self.counts[key]:,} {text}" for key, text in notes.items() if self.counts.get(key))
+        return "; ".join(f"{self.counts[key]:,} {text}" for key, text in self._notes.items() if self.counts.get(key))
 
     def __repr__(self) -> str:
         table = self.summary().to_string(index=False, float_format="{:.4f}".format)

@@ -9,11 +9,12 @@ from typing import Any
 from recsys.errors import ParameterError, closest_hint, quote_some
 from recsys.trainers.als import ALS
 from recsys.trainers.base import Trainer, setting_names
+from recsys.trainers.explicit_als import ExplicitALS
 from recsys.trainers.popularity import Popularity
 
-__all__ = ["ALS", "TRAINERS", "Popularity", "Trainer", "make_trainer"]
+__all__ = ["ALS", "TRAINERS", "ExplicitALS", "Popularity", "Trainer", "make_trainer"]
 
-TRAINERS: dict[str, type[Trainer]] = {trainer.name: trainer for trainer in (ALS, Popularity)}
+TRAINERS: dict[str, type[Trainer]] = {trainer.name: trainer for trainer in (ALS, ExplicitALS, Popularity)}
 
 
 def make_trainer(name: str, settings: Mapping[str, Any] | None = None) -> Trainer:

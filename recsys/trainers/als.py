@@ -15,7 +15,7 @@ from recsys.interactions import Interactions
 from recsys.kernels.dense import gram, principal_axes, rotate
 from recsys.model import Model
 from recsys.parallel import Workers
-from recsys.trainers.base import Factors, Run, Trainer, require_finite
+from recsys.trainers.base import Factors, Run, Trainer, refuse_idle_factors, require_finite
 
 __all__ = ["ALS"]
 
@@ -78,11 +78,7 @@ class ALS(Trainer):
 
     def start(self, train: Interactions) -> Run:
         train.refuse_negative_weights("ALS")
-        if self.factors > max(1024, *train.shape):
-            raise ParameterError(
-                f"ALS with factors = {self.factors:,} has more factors than the data have users ({train.n_users:,}) and items "
-                f"({train.n_items:,}); what is over the smaller number carries nothing."
-            )
+        refuse_idle_factors("ALS", self.factors, train)
         return _AlsRun(self, train)
 
     @property
@@ -142,6 +138,8 @@ class _AlsRun(Run):
         return Factors(users * signs, items * signs, self._problem)
 
     def warm_start(self, model: Model) -> None:
+        if not isinstance(model.fold_in_method, WeightedLeastSquares):
+            raise ParameterError(f"ALS can start from a model of its own only ({model!r} was given).")
         factors = self._trainer.factors
         if model.item_embeddings.dim != factors:
             raise ParameterError(f"This trainer has factors = {factors}, the model to start from {model.item_embeddings.dim}.")

@@ -21,9 +21,9 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from recsys.errors import DataError, FormatError, ParameterError, quote_some
-from recsys.fold_in import WeightedLeastSquares
+from recsys.fold_in import FoldIn
 from recsys.ids import IdMap
-from recsys.interactions import Interactions, require_interactions, same_timing
+from recsys.interactions import Interactions, require_interactions
 from recsys.model import Model
 from recsys.progress import show_progress
 from recsys.storage import open_stored, write_stored
@@ -51,7 +51,7 @@ class Factors:
 
     users: np.ndarray
     items: np.ndarray
-    fold_in: WeightedLeastSquares | None = None
+    fold_in: FoldIn | None = None
 
 
 class Run(ABC):
@@ -147,13 +147,12 @@ class Trainer(ABC):
     def partial_fit(self, model: Model, events: Interactions, *, progress: bool = False) -> Model:
         """`model` brought up to date with new events: ids grow on both sides, old ids keep their positions.
 
-        The history and `events` together (weights of the same pair are summed) are trained on from where `model` stands,
-        for the epochs of this configuration: a few are enough. `model` stays as it is. Weight the events as its training
-        data were weighted. Raises `ParameterError` when this trainer can not start from `model`.
+        The history and `events` together (`Model.history_with`) are trained on from where `model` stands, for the epochs of
+        this configuration: a few are enough. `model` stays as it is. Weight the events as its training data were weighted.
+        Raises `ParameterError` when this trainer can not start from `model`.
         """
         require_interactions(events, "partial_fit")
-        history, events = same_timing(model.history, events)
-        return self.fit(history.merge(events), warm_start=model, progress=progress)
+        return self.fit(model.history_with(events), warm_start=model, progress=progress)
 
     def _model(self, train: Interactions, factors: Factors, measured: Mapping[str, Any]) -> Model:
         require_finite(factors.users, train.users)
@@ -188,6 +187,15 @@ class Trainer(ABC):
             self._check(name, f"a finite number > {above:g}", number and value > above)
         elif at_least is not None:
             self._check(name, f"a finite number >= {at_least:g}", number and value >= at_least)
+
+
+def refuse_idle_factors(trainer: str, factors: int, train: Interactions) -> None:
+    """Raises `ParameterError` for many more factors than the data can carry."""
+    if factors > max(1024, *train.shape):
+        raise ParameterError(
+            f"{trainer} with factors = {factors:,} has more factors than the data have users ({train.n_users:,}) and items "
+            f"({train.n_items:,}); what is over the smaller number carries nothing."
+        )
 
 
 def require_finite(vectors: np.ndarray, ids: IdMap) -> None:
