@@ -409,7 +409,7 @@ class Model:
     @classmethod
     def from_stored(cls, stored: Stored) -> Model:
         """The model in an opened directory."""
-        saved = stored.attributes["fold_in"]
+        saved = stored.attribute("fold_in")
         return cls.from_vectors(
             Interactions.from_stored(stored, prefix="history_"),
             stored.array("user_vectors"),

@@ -21,12 +21,13 @@ import contextlib
 import ctypes
 import datetime
 import errno
+import glob
 import hashlib
 import json
 import os
 import shutil
+import socket
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,8 @@ __all__ = [
 
 FORMAT_VERSION = 1
 _MANIFEST = "manifest.json"
+# Process numbers mean something on one machine only; a folder may be shared by several.
+_WRITER = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,12 @@ class Stored:
     provenance: dict[str, Any]
     files: dict[str, dict[str, Any]]
     created: str
+
+    def attribute(self, name: str) -> Any:
+        """The attribute `name`; raises `FormatError` where there is none."""
+        if name not in self.attributes:
+            raise FormatError(f"{self.path / _MANIFEST} has no attribute {name!r}; a {self.kind} needs it.")
+        return self.attributes[name]
 
     def has(self, name: str) -> bool:
         """Whether there is an array or table of that name."""
@@ -126,8 +135,10 @@ def write_stored(
     target = refuse_existing(path, kind, overwrite=overwrite)
     with _failures_named(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+        _remove_abandoned(target)
+        temporary = _temporary_name(target)
         try:
+            temporary.mkdir()
             files: dict[str, dict[str, Any]] = {}
             for name, array in arrays.items():
                 files[f"{name}.npy"] = _write_array(temporary / f"{name}.npy", array)
@@ -147,16 +158,17 @@ def write_stored(
                 json.dump(manifest, handle, indent=2, ensure_ascii=False)
                 handle.write("\n")
                 _sync(handle)
-            os.chmod(temporary, 0o777 & ~_umask())
             _move_into_place(temporary, target)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            _remove(temporary)
     return target
 
 
 def open_stored(path: str | os.PathLike[str], kind: str | None = None, *, verify: bool = True) -> Stored:
     """Opens a directory written by `write_stored` and checks it: format, version, kind, that each file is there with its
     size, and its SHA-256 unless `verify=False`. Raises `FormatError` that names what is wrong."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise ParameterError(f"Expected the path of a directory written by recsys. Got {path!r}.")
     directory = Path(path)
     if not directory.exists():
         raise FormatError(f"{directory} does not exist.")
@@ -183,7 +195,7 @@ def refuse_existing(path: str | os.PathLike[str], kind: str, *, overwrite: bool)
         raise ParameterError(f"{str(path)!r} is not a path to write to.")
     if not target.exists():
         return target
-    if target.is_dir() and not any(target.iterdir()):
+    if _is_empty_directory(target):
         return target
     if not overwrite:
         raise ParameterError(f"{target} already exists. Hint: ask to overwrite it, or choose another path.")
@@ -205,19 +217,17 @@ def write_file(path: str | os.PathLike[str], *, overwrite: bool = True) -> Itera
         raise ParameterError(f"{target} already exists{what}")
     with _failures_named(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        # The suffix is kept at the end: writers choose format and compression by it.
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=f".tmp{target.suffix}", dir=target.parent)
-        os.close(handle)
-        temporary = Path(name)
+        _remove_abandoned(target)
+        temporary = _temporary_name(target)
         try:
+            temporary.touch()
             yield temporary
             with open(temporary, "rb+") as written:
                 os.fsync(written.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
             os.replace(temporary, target)
             _sync_directory(target.parent)
         finally:
-            temporary.unlink(missing_ok=True)
+            _remove(temporary)
 
 
 def sha256_of_file(path: Path) -> str:
@@ -256,7 +266,7 @@ def _read_manifest(directory: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("format") != "recsys":
         raise FormatError(f"{path} is not a manifest written by recsys.")
     version = manifest.get("format_version")
-    if not isinstance(version, int) or version < 1:
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise FormatError(f"{path} has no valid format_version. Got {version!r}.")
     if version > FORMAT_VERSION:
         raise FormatError(
@@ -265,6 +275,10 @@ def _read_manifest(directory: Path) -> dict[str, Any]:
         )
     if manifest.get("manifest_sha256") != _manifest_sum(manifest):
         raise FormatError(f"{path} was changed after it was written: its SHA-256 does not match.")
+    parts = {"kind": str, "created": str, "attributes": dict, "provenance": dict, "files": dict}
+    wrong = [name for name, kind in parts.items() if not isinstance(manifest.get(name), kind)]
+    if wrong:
+        raise FormatError(f"{path} lacks {quote_some(wrong)}, or holds something else there.")
     return manifest
 
 
@@ -272,6 +286,8 @@ def _check_file(path: Path, entry: dict[str, Any], verify: bool) -> None:
     if not path.is_file():
         raise FormatError(f"{path} is missing.")
     size = path.stat().st_size
+    if not isinstance(entry, dict) or not {"bytes", "sha256"} <= entry.keys():
+        raise FormatError(f"The manifest beside {path} does not say its size and SHA-256.")
     if size != entry["bytes"]:
         kind = "cut short" if size < entry["bytes"] else "longer than it was written"
         raise FormatError(f"{path} is {kind}: {size:,} bytes, the manifest says {entry['bytes']:,}.")
@@ -285,18 +301,64 @@ def _manifest_sum(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
+def _temporary_name(target: Path) -> Path:
+    """A hidden sibling that says by whom it is written. The suffix stays at the end: writers choose the format by it."""
+    return target.with_name(f".{target.name}.{_WRITER}.{os.getpid()}.{os.urandom(4).hex()}.tmp{target.suffix}")
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Removes temporary siblings of `target` that processes of this machine left when they were killed."""
+    for path in target.parent.glob(f".{glob.escape(target.name)}.{_WRITER}.*.tmp*"):
+        writer = path.name.removeprefix(f".{target.name}.{_WRITER}.").partition(".")[0]
+        if writer.isdigit() and not _is_alive(int(writer)):
+            _remove(path)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
+
+
+def _remove(path: Path) -> None:
+    """Removes a file or directory if it is there; an interrupt waits until it is gone."""
+    try:
+        _remove_now(path)
+    except KeyboardInterrupt:
+        _remove_now(path)
+        raise
+
+
+def _remove_now(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_empty_directory(path: Path) -> bool:
+    if not path.is_dir():
+        return False
+    with os.scandir(path) as entries:
+        return next(entries, None) is None
+
+
 def _move_into_place(temporary: Path, target: Path) -> None:
     """Renames `temporary` to `target`. Where the system can swap two names at once, an old target is never absent."""
     if not target.exists():
         os.rename(temporary, target)
-    elif not any(target.iterdir()):
+    elif _is_empty_directory(target):
         target.rmdir()
         os.rename(temporary, target)
     elif not _exchange(temporary, target):
         old = target.with_name(f".{target.name}.old-{os.getpid()}")
         os.rename(target, old)
         os.rename(temporary, target)
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
     _sync_directory(target.parent)
 
 
@@ -342,12 +404,6 @@ def _sync_directory(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def id_table(ids: IdMap) -> pa.Table:

@@ -1,6 +1,7 @@
 """Files on disk: whole or not at all, whatever happens while writing."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from recsys import storage
 from recsys.errors import FormatError, ParameterError, StorageError
 from recsys.storage import open_stored, write_file, write_stored
 
@@ -133,3 +135,55 @@ def test_files_get_the_permissions_of_any_other_file(tmp_path):
         temporary.write_text("y")
     assert (tmp_path / "x").stat().st_mode & 0o777 == 0o777 & ~mask
     assert (tmp_path / "y").stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_write_and_nothing_else(tmp_path):
+    program = (
+        "import os, sys; from pathlib import Path; from recsys.storage import write_file\n"
+        "with write_file(sys.argv[1]) as temporary: os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(tmp_path / "x")], check=False)
+    assert killed.returncode == -9
+    (left,) = tmp_path.iterdir()
+    (tmp_path / ".y.something.tmp").touch()
+    with write_file(tmp_path / "x") as ours:
+        assert ours.exists()
+        assert not left.exists()
+        with write_file(tmp_path / "x") as another:
+            assert ours.exists()
+            another.write_text("of a process that lives")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".y.something.tmp", "x"]
+
+
+def test_an_interrupt_while_cleaning_up_still_leaves_nothing(tmp_path, monkeypatch):
+    write(tmp_path / "x")
+    whole, calls = storage.shutil.rmtree, []
+
+    def interrupted(path, **options):
+        calls.append(path)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        whole(path, **options)
+
+    monkeypatch.setattr(storage.shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "x", overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    assert open_stored(tmp_path / "x").kind == "thing"
+
+
+@pytest.mark.parametrize("key", ["kind", "files", "attributes", "provenance", "created"])
+def test_a_manifest_that_lacks_a_part_is_refused_by_name(tmp_path, key):
+    write(tmp_path / "x")
+    path = tmp_path / "x" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest[key]
+    manifest["manifest_sha256"] = storage._manifest_sum(manifest)
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(FormatError, match=f"lacks '{key}'"):
+        open_stored(tmp_path / "x")
+
+
+def test_what_is_no_path_is_refused():
+    with pytest.raises(ParameterError, match=r"Expected the path of a directory written by recsys\. Got 3"):
+        open_stored(3)

@@ -235,18 +235,18 @@ class _Checkpoint:
         if not self._path.exists():
             return 0
         stored = open_stored(self._path, "checkpoint")
-        theirs, ours = stored.attributes["settings"], self._settings
+        theirs, ours = stored.attribute("settings"), self._settings
         for name in sorted(theirs.keys() | ours.keys()):
             if theirs.get(name) != ours.get(name):
                 raise ParameterError(
                     f"{self._path} can not be resumed: it was written with {name} = {theirs.get(name)!r}, "
                     f"now it is {ours.get(name)!r}. Hint: train without resume, or with the same settings."
                 )
-        if stored.attributes["fingerprint"] != self._fingerprint:
+        if stored.attribute("fingerprint") != self._fingerprint:
             raise ParameterError(f"{self._path} can not be resumed: it was written for other data. Hint: train without resume.")
         names = [name.removesuffix(".npy") for name in stored.files]
         run.restore({name: np.array(stored.array(name)) for name in names})
-        return int(stored.attributes["epochs_done"])
+        return int(stored.attribute("epochs_done"))
 
     def remove(self) -> None:
         shutil.rmtree(self._path, ignore_errors=True)
