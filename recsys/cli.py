@@ -6,12 +6,13 @@ passed on: the default is the job's or the library's, and help only repeats it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
 
-from recsys.jobs.terminal import CommandGroup, emit, is_terminal
+from recsys.jobs.terminal import CommandGroup, Interrupted, emit, is_terminal, say
 
 __all__ = ["commands", "main"]
 
@@ -20,7 +21,12 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def main() -> None:
     """Entry point of `recsys`."""
-    commands(prog_name="recsys")
+    try:
+        commands(prog_name="recsys")
+    except KeyboardInterrupt:
+        # Before the group is at work, or after it.
+        say(f"Error: {Interrupted()}", on_stderr=True)
+        sys.exit(1)
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,6 +62,10 @@ def _settings(context: click.Context, parameter: click.Parameter, values: tuple[
             raise click.BadParameter(f"{text!r} is not of the form NAME=VALUE, such as factors=64.")
         settings[name.strip()] = value.strip()
     return settings
+
+
+def _delimiter(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    return "\t" if value == "\\t" else value  # a tab is hard to type in a shell
 
 
 @click.group(
@@ -94,6 +104,9 @@ def demo(as_json: bool, **options: Any) -> None:
 )
 @click.option("--format", type=click.Choice(["csv", "tsv", "parquet", "jsonl"]), help="If the suffix does not tell.")
 @click.option(
+    "--delimiter", callback=_delimiter, metavar="CHAR", help="Between the fields of CSV and TSV, such as ';', '|' or '\\t'."
+)
+@click.option(
     "--duplicates",
     type=click.Choice(["sum", "count", "max", "last"]),
     help="What becomes of several events of one user and item. [default: sum]",
@@ -104,6 +117,9 @@ def demo(as_json: bool, **options: Any) -> None:
     help="What to do about rows without an id, with a bad weight or time. [default: raise]",
 )
 @click.option("--rejects", metavar="FILE", help="A .csv or .parquet file for the rows that were skipped.")
+@click.option(
+    "--min-weight", type=float, metavar="W", help="Leave out users' items of less weight, all their events taken together."
+)
 @click.option("--min-user-interactions", type=click.IntRange(min=0), metavar="N", help="Leave out users with fewer items …")
 @click.option(
     "--min-item-interactions",
@@ -134,7 +150,11 @@ def ingest(as_json: bool, **options: Any) -> None:
 @click.option("--fold-in-fraction", type=float, metavar="SHARE", help="By users: share shown to the model. [default: 0.8]")
 @click.option("--n", type=int, metavar="N", help="Leave-last: how many events a user. [default: 1]")
 @click.option("--cutoff", metavar="TIME", help="Temporal: a date, instead of a share.")
-@click.option("--unseen", type=click.Choice(["keep", "drop"]), help="Temporal: test ids unseen in train. [default: keep]")
+@click.option(
+    "--unseen",
+    type=click.Choice(["keep", "drop"]),
+    help="Temporal, users: what is unseen in train. [default: keep; users drop]",
+)
 @click.option("--random-state", type=int, metavar="SEED", help="Random, users: the seed. [default: 0]")
 @_overwrite_option
 @_json_option

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import hypothesis
+import numba
 import numpy as np
 import pytest
 
@@ -16,6 +17,13 @@ hypothesis.settings.register_profile("recsys", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("recsys")
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "datasets"
+
+
+def pytest_collection_modifyitems(items):
+    if numba.config.DISABLE_JIT:
+        for item in items:
+            if item.get_closest_marker("compiled"):
+                item.add_marker(pytest.mark.skip(reason="too slow as plain Python"))
 
 
 @pytest.fixture(scope="session")

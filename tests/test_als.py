@@ -74,6 +74,7 @@ def test_users_end_at_the_exact_minimum_and_any_move_from_it_is_worse(data, opti
 
 
 @pytest.mark.parametrize("options", OBJECTIVES)
+@pytest.mark.compiled
 def test_two_conjugate_gradient_steps_come_within_a_few_thousandths_of_the_loss_of_many(options):
     data = random_interactions(300, 200, 0.1)
 
@@ -86,6 +87,7 @@ def test_two_conjugate_gradient_steps_come_within_a_few_thousandths_of_the_loss_
     assert final_loss(2) == pytest.approx(final_loss(30), rel=5e-3)
 
 
+@pytest.mark.compiled
 def test_the_same_seed_gives_the_same_bytes_whatever_the_number_of_threads():
     data = random_interactions(400, 300, 0.1, seed=3)
     models = [recsys.ALS(factors=20, iterations=3, num_threads=threads).fit(data) for threads in (1, 2, 5, 1)]
@@ -114,6 +116,7 @@ def test_short_and_long_rows_are_solved_alike_and_exactly():
         np.testing.assert_allclose(long[row], expected, atol=1e-4)
 
 
+@pytest.mark.compiled
 def test_bytes_do_not_depend_on_threads_where_long_rows_are_solved_together():
     data = random_interactions(3000, 30, 0.9)
     limit = kernels.short_row_entries(256)
@@ -161,6 +164,7 @@ def test_an_interaction_of_weight_zero_pulls_nothing():
     np.testing.assert_allclose(model.user_embeddings.vectors[0], 0, atol=1e-12)
 
 
+@pytest.mark.compiled
 def test_regularization_that_leaves_nothing_of_the_vectors_is_told_and_gives_zeros_not_nan():
     data = random_interactions(200, 150, 0.05)
     with pytest.warns(UserWarning, match="the regularization is too strong"):
@@ -181,6 +185,7 @@ def test_negative_weights_are_refused_by_name(data):
         recsys.ALS().fit(replace(data, weights=-data.weights))
 
 
+@pytest.mark.compiled
 def test_absurdly_many_factors_are_refused_and_a_few_too_many_are_not(data):
     with pytest.raises(ParameterError, match=r"factors = 20,000 has more factors than the data have users \(60\)"):
         recsys.ALS(factors=20_000).fit(data)

@@ -26,6 +26,8 @@ CONTRACT = {
         "--duplicates",
         "--bad-rows",
         "--rejects",
+        "--min-weight",
+        "--delimiter",
         "--min-user-interactions",
         "--min-item-interactions",
     ],
@@ -105,7 +107,8 @@ def test_defaults_told_in_help_are_those_of_the_library():
     assert fractions["users"] == fractions["temporal"]
     assert told("split", "--fold-in-fraction") == str(default(split_job.SPLITS["users"], "fold_in_fraction"))
     assert told("split", "--n") == str(default(split_job.SPLITS["leave-last"], "n"))
-    assert told("split", "--unseen") == default(split_job.SPLITS["temporal"], "unseen")
+    unseen = {name: default(split_job.SPLITS[name], "unseen") for name in ("temporal", "users")}
+    assert told("split", "--unseen") == f"{unseen['temporal']}; users {unseen['users']}"
     assert told("split", "--random-state") == str(default(split_job.SPLITS["random"], "random_state"))
 
 
@@ -151,6 +154,19 @@ def test_each_kind_of_failure_is_one_sentence_with_its_exit_code(error, code, se
     result = call("fail")
     assert_one_sentence(result, code)
     assert result.stderr == sentence + "\n"
+
+
+@pytest.mark.parametrize("link", ["__cause__", "__context__"])
+def test_an_import_that_was_interrupted_is_an_interruption(link, monkeypatch):
+    def fail():
+        error = ImportError("a core module failed to import")
+        setattr(error, link, KeyboardInterrupt())
+        raise error
+
+    monkeypatch.setitem(commands.commands, "fail", click.Command("fail", callback=fail))
+    result = call("fail")
+    assert_one_sentence(result, 1)
+    assert result.stderr == "Error: Interrupted; nothing was half written.\n"
 
 
 def test_the_traceback_is_shown_when_asked_for(monkeypatch):

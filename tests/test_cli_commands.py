@@ -18,6 +18,7 @@ from click.testing import CliRunner
 import recsys
 from recsys.cli import commands
 from recsys.datasets import make_events
+from recsys.jobs.terminal import in_cli_words
 
 
 def call(*arguments):
@@ -76,6 +77,15 @@ def test_ingest_leaves_out_rare_users_and_items(ground, tmp_path):
     assert recsys.load(tmp_path / "core").fingerprint == core.fingerprint == result["fingerprint"]
 
 
+@pytest.mark.parametrize(("typed", "mark"), [(";", ";"), ("|", "|"), ("\\t", "\t")])
+def test_ingest_says_which_delimiter_reads_a_log_and_takes_it(ground, tmp_path, typed, mark):
+    pd.read_csv(ground.log).to_csv(tmp_path / "log.csv", sep=mark, index=False)
+    call_of = ("ingest", tmp_path / "log.csv", "--output", tmp_path / "data")
+    assert f"Hint: --delimiter '{typed}' reads it." in sentence_of(*call_of)
+    succeed(*call_of, "--delimiter", typed)
+    assert recsys.load(tmp_path / "data").fingerprint == recsys.load(ground.data).fingerprint
+
+
 def test_ingest_says_when_limits_leave_nothing(ground, tmp_path):
     assert "Nothing is left of" in sentence_of("ingest", ground.log, "--output", tmp_path / "x", "--min-user-interactions", 999)
     assert not (tmp_path / "x").exists()
@@ -107,8 +117,104 @@ def test_ingest_names_bad_rows_or_skips_and_counts_them(tmp_path):
     assert result.exit_code == 0, result.stderr
     assert re.fullmatch(r"Warning: [^\n]+\n", result.stderr)
     assert recsys.load(tmp_path / "data").n_interactions == 2
-    assert "Read 3 rows, of which 1 were left out." in result.stdout
+    assert "Read 3 rows, of which 1 was left out." in result.stdout
     assert "nan" in (tmp_path / "rejects.csv").read_text()
+
+
+@pytest.fixture
+def returns(tmp_path):
+    """A log in which more of something was sent back than bought."""
+    path = tmp_path / "log.csv"
+    path.write_text("user_id,item_id,weight\na,x,1\na,x,-3\na,y,2\nb,x,1\nb,y,0\nc,y,1\n")
+    return path
+
+
+def test_ingest_leaves_out_what_weighs_too_little(returns, tmp_path):
+    result = result_of("ingest", returns, "--output", tmp_path / "data", "--min-weight", 0)
+    kept = recsys.read_interactions(returns).filter(min_weight=0)
+    assert recsys.load(tmp_path / "data").fingerprint == kept.fingerprint
+    assert (result["n_interactions"], result["underweight"], result["rows_read"]) == (4, 1, 6)
+    shown = succeed("ingest", returns, "--output", tmp_path / "data", "--min-weight", 1, "--overwrite").stdout
+    assert "Left out for their weight: 2 interactions." in shown
+    sentence = sentence_of("ingest", returns, "--output", tmp_path / "x", "--min-weight", 7)
+    assert "No interaction has a weight of at least 7; the largest is 2." in sentence
+
+
+def test_a_hint_of_the_library_names_options(returns, ground, tmp_path):
+    """No `name=value` and no `call(…)` of Python is left, whatever is wrong."""
+    (tmp_path / "bad.csv").write_text("user_id,item_id,timestamp\na,x,never\n")
+    (tmp_path / "two.csv").write_text("who,item_id\na,x\n")
+    shutil.copy(tmp_path / "two.csv", tmp_path / "two.events")
+    pd.DataFrame({"user_id": [1], "item_id": [2]}).to_parquet(tmp_path / "parquet.csv")
+    succeed("ingest", returns, "--output", tmp_path / "returns")
+    parts, to = ("--train", tmp_path / "a", "--test", tmp_path / "b"), ("--output", tmp_path / "x")
+    succeed("split", ground.data, "--by", "users", "--train", tmp_path / "c", "--test", tmp_path / "d")
+    succeed("train", tmp_path / "c", "--output", tmp_path / "m", "--trainer", "popularity")
+    mistakes = {
+        ("train", tmp_path / "returns", *to, "--set", "factors=1"): "recsys ingest --min-weight 0 leaves",
+        ("ingest", tmp_path / "bad.csv", *to): "--bad-rows skip leaves",
+        ("ingest", tmp_path / "two.csv", *to): "name it with --user.",
+        ("ingest", tmp_path / "two.events", *to): "pass --format, one of",
+        ("ingest", tmp_path / "parquet.csv", *to): "pass --format parquet.",
+        ("ingest", returns, *to, "--rejects", tmp_path / "r.csv"): "with --bad-rows skip only",
+        ("ingest", returns, "--output", tmp_path / "returns"): "pass --overwrite, or",
+        ("split", tmp_path / "returns", "--by", "temporal", *parts): "read them with --timestamp.",
+        ("evaluate", ground.model, "--test", ground.data): "--overlap drop leaves",
+        ("evaluate", tmp_path / "m", "--test", tmp_path / "d"): "known by --fold-in.",
+    }
+    for arguments, words in mistakes.items():
+        sentence = sentence_of(*arguments)
+        assert words in sentence
+        assert not re.search(r"[a-z_]+=|\w\([^)]*\)", sentence), sentence
+
+
+@pytest.mark.parametrize(
+    ("python", "cli"),
+    [
+        ("Hint: raise test_fraction or leave out short rows with k_core(users=5, items=1).",
+         "Hint: raise --test-fraction or leave out short rows with recsys ingest --min-user-interactions 5."),
+        ("too large, see Interactions.weighted('log'); a lower alpha", "too large; a lower alpha"),
+        ("Hint: rejects= names a file to list them in.", "Hint: --rejects names a file to list them in."),
+        ("Hint: timestamp_unit= says what", "Hint: --timestamp-unit says what"),
+        ("exclude_seen=False, unknown='skip'", "--include-seen, --unknown skip"),
+        ("filter(since=…) needs timestamps", "`since` needs timestamps"),
+        ("Error: split.leave_last needs timestamps", "Error: recsys split --by leave-last needs timestamps"),
+        ("Error: split.random leaves", "Error: recsys split --by random leaves"),
+        ("a/split.random leaves", "a/split.random leaves"),
+        ("Hint: train without resume.", "Hint: train without --resume."),
+        ("events/user=.csv and user=7/x.csv", "events/user=.csv and user=7/x.csv"),
+    ],
+)  # fmt: skip
+def test_python_becomes_the_words_of_the_command_line(python, cli):
+    assert in_cli_words(python) == cli
+
+
+def test_no_command_writes_over_what_it_reads(ground, tmp_path):
+    place = SimpleNamespace(**{name: tmp_path / name for name in ("data", "train", "test", "model")})
+    for name in vars(place):
+        shutil.copytree(getattr(ground, name), tmp_path / name)
+        shutil.copy(ground.log, tmp_path / name / "log.csv")
+    shutil.copy(ground.log, tmp_path / "log.csv")
+    (tmp_path / "ids.csv").write_text(recsys.load(ground.model).users.to_numpy()[0])
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    (tmp_path / "items.csv").write_text(recsys.load(ground.model).items.to_numpy()[0])
+    calls = [
+        ("ingest", tmp_path / "*.csv", "--output", tmp_path / "new", "--bad-rows", "skip", "--rejects", tmp_path / "log.csv"),
+        ("ingest", place.data / "log.csv", "--output", place.data),
+        ("split", place.data, "--by", "random", "--train", tmp_path / "link", "--test", tmp_path / "new"),
+        ("split", place.data, "--by", "users", "--train", tmp_path / "new", "--test", tmp_path / "b", "--fold-in", place.data),
+        ("train", place.data, "--output", tmp_path / "link"),
+        ("train", place.train, "--output", place.test, "--validation", place.test),
+        ("recommend", place.model, "--output", place.model / "lists.csv"),
+        ("recommend", place.model, "--output", tmp_path / "ids.csv", "--users", tmp_path / "ids.csv"),
+        ("recommend", place.model, "--output", tmp_path / "items.csv", "--only-items", tmp_path / "items.csv"),
+        ("recommend", place.model, "--output", tmp_path / "items.csv", "--exclude-items", tmp_path / "items.csv"),
+        ("evaluate", place.model, "--test", place.test, "--output", place.test / "report.json"),
+    ]
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for arguments in calls:
+        assert "is what is read." in sentence_of(*arguments, "--overwrite")
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_nothing_is_overwritten_unless_asked(ground, tmp_path):
@@ -142,7 +248,24 @@ def test_split_says_how_much_of_the_test_part_train_has_not_seen(ground, tmp_pat
     cut = recsys.load(tmp_path / "b").provenance["split"]
     assert cut["unseen_entries"] > 0
     assert f"{cut['unseen_entries']:,} interactions with {cut['unseen_users']:,} users and" in result.stdout
-    assert "stay in the test part" in result.stdout
+    assert "that train does not have: kept in the test part." in result.stdout
+
+
+def test_split_by_users_says_which_items_train_does_not_have(tmp_path):
+    lines = [f"u{n},{item}" for n in range(20) for item in ("tea", f"only-{n}")]
+    (tmp_path / "log.csv").write_text("\n".join(["user_id,item_id", *lines]))
+    succeed("ingest", tmp_path / "log.csv", "--output", tmp_path / "data")
+    by_users = ("split", tmp_path / "data", "--by", "users", "--test-fraction", 0.2, "--fold-in-fraction", 0.5)
+    kept = succeed(*by_users, "--unseen", "keep", "--train", tmp_path / "a", "--test", tmp_path / "b")
+    assert "4 interactions with 4 items that train does not have: kept in the test and fold-in parts." in kept.stdout
+    sentence = sentence_of(*by_users, "--test-fraction", 0.05, "--train", tmp_path / "c", "--test", tmp_path / "d")
+    assert sentence.endswith("unless --unseen keep.\n")
+    # One more item in common, so that both parts keep something.
+    lines += [f"u{n},rice" for n in range(20)]
+    (tmp_path / "log.csv").write_text("\n".join(["user_id,item_id", *lines]))
+    succeed("ingest", tmp_path / "log.csv", "--output", tmp_path / "data", "--overwrite")
+    result = succeed(*by_users, "--test-fraction", 0.4, "--train", tmp_path / "c", "--test", tmp_path / "d")
+    assert "8 interactions with 8 items that train does not have: left out of the test and fold-in parts." in result.stdout
 
 
 def test_split_by_users_also_writes_the_fold_in_part_and_says_where(ground, tmp_path):
@@ -285,7 +408,50 @@ def test_recommend_names_ids_it_does_not_know_or_does_as_told(ground, tmp_path):
     assert result_of(*call_of, "--unknown", "skip")["n_users"] == 1
     assert result_of(*call_of, "--unknown", "popular", "--overwrite")["n_users"] == 2
     (tmp_path / "items.txt").write_text("no-such-item\n")
-    assert "items.txt" in sentence_of(*call_of[:4], "--overwrite", "--exclude-items", tmp_path / "items.txt")
+    assert "items.txt" in sentence_of(*call_of[:4], "--overwrite", "--only-items", tmp_path / "items.txt")
+
+
+def test_recommend_warns_of_items_to_exclude_that_it_does_not_know(ground, tmp_path):
+    model = recsys.load(ground.model)
+    item = model.items.to_numpy()[0]
+    for known in ([], [item]):
+        (tmp_path / "sold-out.txt").write_text("\n".join([*known, *(f"gone-{n}" for n in range(7))]))
+        result = succeed(
+            "recommend", ground.model, "--output", tmp_path / "out.parquet", "--overwrite",
+            "--exclude-items", tmp_path / "sold-out.txt",
+        )  # fmt: skip
+        assert re.fullmatch(r"Warning: \S+sold-out.txt names 7 items [^\n]*'gone-4' and 2 more\.\n", result.stderr)
+        expected = model.recommend(exclude_items=known or None)
+        pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out.parquet"), expected, check_dtype=False)
+
+
+def test_recommend_says_who_has_nothing_left(ground, tmp_path):
+    model = recsys.load(ground.model)
+    history, item = model.history, model.items.to_numpy()[0]
+    (tmp_path / "item.txt").write_text(item)
+    call_of = ("recommend", ground.model, "--output", tmp_path / "out.csv", "--only-items", tmp_path / "item.txt")
+    without = int((history.indices == 0).sum())
+    assert 1 < without < 120
+    assert result_of(*call_of)["n_users_without_items"] == without
+    said = succeed(*call_of, "--overwrite").stdout
+    assert said.endswith(f"{without} of 120 users have nothing left to recommend.\n")
+    assert "nothing left" not in succeed(*call_of, "--overwrite", "--include-seen").stdout
+    has_it = model.users.to_numpy()[history.row_positions()[history.indices == 0][0]]
+    (tmp_path / "user.txt").write_text(f"{has_it}\nnobody\n")
+    only = ("--overwrite", "--unknown", "skip", "--users", tmp_path / "user.txt")
+    assert "0 recommendations for 0 users" in succeed(*call_of, *only).stdout
+    assert succeed(*call_of, *only).stdout.endswith("1 of 1 user has nothing left to recommend.\n")
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+def test_recommend_writes_a_whole_file_when_nobody_has_anything_left(ground, tmp_path, suffix):
+    history = recsys.load(ground.model).history
+    (tmp_path / "item.txt").write_text(history.items.to_numpy()[history.indices[0]])
+    (tmp_path / "user.txt").write_text(history.users.to_numpy()[0])
+    files = ("--users", tmp_path / "user.txt", "--only-items", tmp_path / "item.txt")
+    path = tmp_path / f"x{suffix}"
+    assert result_of("recommend", ground.model, "--output", path, *files)["n_users_without_items"] == 1
+    assert path.read_bytes() == b"" if suffix == ".jsonl" else read_recommendations(path).columns[0] == "user_id"
 
 
 def test_recommend_refuses_an_index_that_is_not_there(ground, tmp_path):
@@ -347,6 +513,15 @@ def test_evaluate_folds_held_out_users_in_first(ground, tmp_path):
     sentence_of(*call_of)  # none of the test's users is known
     result = result_of(*call_of, "--fold-in", tmp_path / "b-fold-in")
     assert result["report"]["counts"]["users_evaluated"] == recsys.load(tmp_path / "b").n_users
+
+
+def test_evaluate_warns_when_most_of_the_users_are_unknown(ground, tmp_path):
+    data = recsys.load(ground.test)
+    known, stranger = data.to_frame().head(3), data.to_frame().assign(user_id="stranger-" + data.to_frame()["user_id"])
+    recsys.read_interactions(pd.concat([known, stranger])).save(tmp_path / "test")
+    result = succeed("evaluate", ground.model, "--test", tmp_path / "test")
+    assert re.fullmatch(r"Warning: \d+ of \d+ test users are unknown to the model [^\n]+\n", result.stderr)
+    assert succeed("evaluate", ground.model, "--test", ground.test).stderr == ""
 
 
 @pytest.mark.parametrize("metrics", ["ncdg@10", "ndcg", "ndcg@0", ""])
@@ -480,6 +655,8 @@ def test_a_fetched_set_becomes_a_dataset(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(public, "_DATASETS", (known,))
     monkeypatch.setenv("RECSYS_CACHE", str(tmp_path))
+    for place in (archive, archive.parent):
+        sentence_of("datasets", "fetch", "small", "--yes", "--overwrite", "--output", place)
     result = result_of("datasets", "fetch", "small", "--yes", "--output", tmp_path / "data")
     assert result["archive"] == str(archive)
     assert recsys.load(tmp_path / "data").users.to_numpy().tolist() == [1, 2]

@@ -87,7 +87,8 @@ def test_an_interrupted_training_leaves_only_its_checkpoint(dataset, tmp_path, s
         time.sleep(0.02)
     process.send_signal(sent)
     code, stdout, stderr = finish(process)
-    assert (code, stdout, stderr) == (1, "", "Error: Interrupted; nothing was half written.\n")
+    hint = f"{checkpoint} holds what was learnt so far; --resume goes on from it."
+    assert (code, stdout, stderr) == (1, "", f"Error: Interrupted; nothing was half written. {hint}\n")
     assert names_in(tmp_path) == ["model.checkpoint"]
     assert recsys.storage.open_stored(checkpoint).attributes["epochs_done"] >= 1
 
@@ -108,6 +109,23 @@ def test_an_interrupted_training_goes_on_when_asked_to(dataset, tmp_path):
     assert names_in(tmp_path) == ["model"]
     whole = trainer.fit(recsys.load(dataset))
     assert recsys.load(tmp_path / "model").user_embeddings.vectors.tobytes() == whole.user_embeddings.vectors.tobytes()
+
+
+def test_a_training_that_does_not_go_on_from_a_checkpoint_says_so(dataset, tmp_path):
+    recsys.storage.write_stored(
+        tmp_path / "model.checkpoint", "checkpoint", arrays={}, tables={}, provenance={}, attributes={}
+    )  # fmt: skip
+    result = call("train", dataset, "--output", tmp_path / "model", "--set", "factors=4", "--set", "iterations=1")
+    assert result.exit_code == 0
+    assert re.fullmatch(r"Warning: \S+model\.checkpoint was left by [^\n]* --resume [^\n]* starts anew\.\n", result.stderr)
+    assert names_in(tmp_path) == ["model"]
+
+
+def test_what_is_no_checkpoint_is_not_removed_as_one(dataset, tmp_path):
+    recsys.load(dataset).save(tmp_path / "model.checkpoint")
+    result = call("train", dataset, "--output", tmp_path / "model", "--trainer", "popularity")
+    assert (result.exit_code, names_in(tmp_path)) == (2, ["model.checkpoint"])
+    assert "holds a dataset" in result.stderr
 
 
 def test_a_checkpoint_of_other_settings_is_not_resumed(dataset, tmp_path):
@@ -142,6 +160,16 @@ def test_a_file_that_can_not_grow_is_not_left_half_written(model, tmp_path, suff
     assert target.name in result.stderr
     assert names_in(tmp_path) == [target.name]
     assert target.read_text() == "old"
+
+
+def test_a_split_whose_second_part_can_not_be_written_leaves_nothing_in_the_way(dataset, tmp_path):
+    (tmp_path / "file").write_text("no directory")
+    parts = ("--by", "random", "--train", tmp_path / "a")
+    result = call("split", dataset, *parts, "--test", tmp_path / "file" / "b")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert ONE_SENTENCE.fullmatch(result.stderr)
+    assert names_in(tmp_path) == ["file"]
+    assert call("split", dataset, *parts, "--test", tmp_path / "b").exit_code == 0
 
 
 def test_a_model_that_can_not_be_written_leaves_nothing(dataset, tmp_path):
@@ -185,7 +213,19 @@ def test_a_model_does_not_fit_on_a_full_disk(dataset, small_disk):
 
 
 def test_a_reader_that_goes_away_is_no_error_worth_a_word(model):
-    pipe = " ".join([*RECSYS, "info", str(model)]) + " | true"
+    pipe = " ".join([*RECSYS, "info", str(model)]) + " | true; exit ${PIPESTATUS[0]}"
     done = subprocess.run(["bash", "-c", pipe], capture_output=True, text=True, timeout=60)
-    assert "Traceback" not in done.stderr
-    assert "Exception" not in done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("after", [0.0, 0.1, 0.2, 0.4, 0.8])
+def test_an_interruption_while_modules_are_imported_is_one_sentence(model, tmp_path, after):
+    # As early as the command line can know of it: when its own module has been imported.
+    code = "import recsys.cli; print(flush=True); recsys.cli.main()"
+    command = [sys.executable, "-c", code, "recommend", str(model), "--output", str(tmp_path / "x.csv"), "--k", "90"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    time.sleep(after)
+    process.send_signal(signal.SIGINT)
+    code, _, stderr = finish(process)
+    assert (code, stderr) in [(1, "Error: Interrupted; nothing was half written.\n"), (0, ""), (-signal.SIGINT, "")]

@@ -339,6 +339,7 @@ def test_an_interrupted_training_goes_on_to_the_same_bytes(data, tmp_path):
 # ---- real ratings -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.compiled
 def test_on_movielens_the_defaults_beat_the_biases_and_those_the_mean(real_data):
     data = recsys.read_interactions(
         real_data / "ml-latest-small" / "ratings.csv", user="userId", item="movieId", weight="rating", timestamp="timestamp"

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.errors import DataError, UnknownIdError
+from recsys.errors import DataError, ParameterError, UnknownIdError
 from recsys.ids import IdMap
 from recsys.jobs.id_files import parse_id, read_id_file
-from recsys.jobs.report import bytes_in_words, json_ready, seconds_in_words, size_of
+from recsys.jobs.places import refuse_collisions
+from recsys.jobs.report import bytes_in_words, counted, json_ready, seconds_in_words, size_of
 
 WORDS = IdMap(["a", "b c", "d,e", "naïve", "7"], name="user_id")
 NUMBERS = IdMap([7, -3, 2**62], name="user_id")
@@ -52,6 +53,17 @@ def test_what_is_no_integer_is_named_with_its_line(tmp_path, text):
     with pytest.raises(DataError, match=r"ids.txt, line 3: the user_ids here are integers") as caught:
         read_id_file(written(tmp_path, f"user_id\n7\n{text or 'x'}\n"), NUMBERS)
     assert repr(text or "x") in str(caught.value)
+
+
+def test_what_no_id_can_be_is_named_with_the_file(tmp_path):
+    with pytest.raises(DataError, match=r"ids.txt, line 2: .* 64 bits. Got '9223372036854775808'"):
+        read_id_file(written(tmp_path, f"7\n{2**63}\n"), NUMBERS)
+    with pytest.raises(DataError, match="64 bits"):
+        parse_id(str(-(2**63) - 1), NUMBERS, "model")
+    for values in ([7, None], [7.5, 8.0], [True, False]):
+        pd.DataFrame({"user_id": pd.array(values)}).to_parquet(tmp_path / "ids.parquet")
+        with pytest.raises(DataError, match=r"ids.parquet: .*user_id"):
+            read_id_file(tmp_path / "ids.parquet", NUMBERS)
 
 
 def test_a_parquet_column_is_read_as_it_is(tmp_path):
@@ -94,6 +106,7 @@ def test_every_integer_id_can_be_typed(number):
 
 
 def test_sizes_and_times_are_worded():
+    assert [counted(n, "user") for n in (0, 1, 1200)] == ["0 users", "1 user", "1,200 users"]
     assert [bytes_in_words(n) for n in (0, 999, 1000, 1_682_233, 999_999, 20_300_000_000, 5 * 10**15)] == [
         "0 B", "999 B", "1.0 kB", "1.7 MB", "1.0 MB", "20.3 GB", "5,000.0 TB",
     ]  # fmt: skip
@@ -104,6 +117,17 @@ def test_sizes_and_times_are_worded():
         "4 min 10 s",
         "2 h 5 min",
     ]
+
+
+def test_no_output_shares_a_place_with_another_or_an_input(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    for output in ("data", "link", "data/inside", "x/../data", "."):
+        with pytest.raises(ParameterError, match="data is what is read"):
+            refuse_collisions([tmp_path / output], [None, tmp_path / "data"])
+        with pytest.raises(ParameterError, match="place of its own"):
+            refuse_collisions([tmp_path / "data", None, tmp_path / output])
+    refuse_collisions([tmp_path / "data", tmp_path / "data2"], [tmp_path / "dat", None])
 
 
 def test_the_size_of_a_directory_is_that_of_its_files(tmp_path):

@@ -204,7 +204,10 @@ def test_a_run_that_was_interrupted_goes_on_where_it_stopped(folder):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stderr) == (1, "Error: Interrupted; nothing was half written.\n")
+    assert (process.returncode, stderr) == (
+        1,
+        "Error: Interrupted; nothing was half written. The next run goes on from there.\n",
+    )
     left = sorted(path.name for path in (folder / "out").iterdir())
     assert left == [".run.lock", "dataset", "model.checkpoint", "run.json", "test", "train"]
     # Other settings: the checkpoint is of no use, and not in the way.
@@ -241,6 +244,24 @@ def test_filter_keeps_the_events_that_count(folder):
     expected = recsys.load(folder / "out" / "dataset").filter(since="2024-06-01").k_core(users=0, items=3)
     assert recsys.load(folder / "out" / "filtered").fingerprint == expected.fingerprint
     assert done_and_skipped(folder)[0] == []
+
+
+def test_ingest_leaves_out_what_weighs_too_little(folder):
+    change(folder, "min-user-interactions = 2", "min-weight = 2\nmin-user-interactions = 2")
+    assert run(folder).exit_code == 0
+    data = recsys.read_interactions(folder / "logs" / "monday.csv")
+    expected = data.filter(min_weight=2).k_core(users=2, items=0)
+    assert 0 < len(expected) < len(data)
+    assert recsys.load(folder / "out" / "dataset").fingerprint == expected.fingerprint
+
+
+def test_a_split_by_users_says_which_items_train_lacks(folder):
+    change(folder, 'by = "temporal"\ntest_fraction = 0.2\nunseen = "drop"', 'by = "users"\ntest_fraction = 0.5')
+    rare = pd.DataFrame({"user_id": range(60), "item_id": range(1000, 1060), "weight": 1.0, "timestamp": 1_600_000_000})
+    rare.to_csv(folder / "logs" / "tuesday.csv", index=False)
+    result = run(folder)
+    assert result.exit_code == 0, result.stderr
+    assert "30 interactions with 30 items that train does not have: left out of the test and fold-in parts." in result.stdout
 
 
 def test_a_split_by_users_is_evaluated_with_its_fold_in_part(folder):

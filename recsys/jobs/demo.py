@@ -6,6 +6,7 @@ The data: which Debian packages need which others. A package is a user, what it 
 from __future__ import annotations
 
 import json
+import os
 import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -121,7 +122,7 @@ def _evaluate_both(steps: _Steps, place: dict[str, str], again: dict[str, Any]) 
 
 def _prepare(output: str) -> None:
     folder = Path(output)
-    if folder.exists() and not (folder.is_dir() and (_is_ours(folder) or not any(folder.iterdir()))):
+    if folder.exists() and not (folder.is_dir() and (_is_ours(folder) or not os.listdir(folder))):
         raise ParameterError(
             f"{output} already exists and was not written by this demo. Hint: name another place with --output."
         )

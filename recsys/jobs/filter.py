@@ -7,6 +7,7 @@ from typing import Any
 from recsys.errors import DataError
 from recsys.interactions import Interactions
 from recsys.jobs.ingest import DatasetWritten, keep_core, write_dataset
+from recsys.jobs.places import refuse_collisions
 from recsys.jobs.report import Clock
 from recsys.storage import refuse_existing
 
@@ -25,6 +26,7 @@ def filter_dataset(
     """Keeps the entries that fulfil `conditions` (min_weight, max_weight, since, until as `Interactions.filter` takes them),
     then users and items with enough of them."""
     clock = Clock()
+    refuse_collisions([output], [dataset])
     refuse_existing(output, "dataset", overwrite=overwrite)
     data = Interactions.load(dataset)
     kept = data.filter(**conditions)

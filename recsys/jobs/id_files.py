@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recsys.errors import DataError, UnknownIdError, closest_hint, quote_some
+from recsys.errors import DataError, InputError, UnknownIdError, closest_hint, quote_some
 from recsys.ids import IdMap, as_id_array
 
 __all__ = ["parse_id", "read_id_file"]
@@ -33,7 +33,10 @@ def read_id_file(path: str | os.PathLike[str], known: IdMap, *, unknown: str = "
         raise DataError(f"{file} can not be read as a file of {known.name}s: {reason}.") from error
     if len(ids) == 0:
         raise DataError(f"{file} holds no {known.name}.")
-    ids = as_id_array(ids, name=known.name).unique()
+    try:
+        ids = as_id_array(ids, name=known.name).unique()
+    except InputError as error:
+        raise DataError(f"{file}: {error}") from error
     if unknown == "raise":
         try:
             known.positions(ids)
@@ -81,4 +84,6 @@ def _integer(text: str, what: str) -> int:
     """`text` as an integer; unlike `int` it takes no underscores and no digits of other scripts."""
     if re.fullmatch(r"\s*[+-]?[0-9]+\s*", text) is None:
         raise DataError(f"{what} are integers. Got {text!r}.")
+    if not -(2**63) <= int(text) < 2**63:
+        raise DataError(f"{what} are integers of 64 bits. Got {text!r}.")
     return int(text)

@@ -9,8 +9,10 @@ from typing import Any
 
 from recsys.errors import DataError, ParameterError
 from recsys.ingest import read_interactions
+from recsys.ingest.sources import find_files
 from recsys.interactions import Interactions
-from recsys.jobs.report import Clock, bytes_in_words, seconds_in_words, size_of
+from recsys.jobs.places import refuse_collisions
+from recsys.jobs.report import Clock, bytes_in_words, counted, seconds_in_words, size_of
 from recsys.jobs.terminal import say
 from recsys.storage import refuse_existing
 
@@ -19,7 +21,10 @@ __all__ = ["DatasetWritten", "ingest", "keep_core", "write_dataset"]
 
 @dataclass(frozen=True)
 class DatasetWritten:
-    """A dataset directory that was written: its shape and size on disk, and what was read where it comes from a log."""
+    """A dataset directory that was written: its shape and size on disk, and what was read where it comes from a log.
+
+    underweight : interactions left out since their weight is less than was asked for.
+    """
 
     output: str
     n_users: int
@@ -30,18 +35,22 @@ class DatasetWritten:
     seconds: float
     rows_read: int | None = None
     rejected: dict[str, int] = field(default_factory=dict)
+    underweight: int = 0
 
     def show(self) -> None:
         """What was read and written, on standard output."""
         if self.rows_read is not None:
-            say(f"Read {self.rows_read:,} rows, of which {sum(self.rejected.values()):,} were left out.")
+            rejected = sum(self.rejected.values())
+            say(f"Read {counted(self.rows_read, 'row')}, of which {rejected:,} {'was' if rejected == 1 else 'were'} left out.")
+        if self.underweight:
+            say(f"Left out for their weight: {counted(self.underweight, 'interaction')}.")
         say(f"{self.sentence()}, in {seconds_in_words(self.seconds)}.")
 
     def sentence(self) -> str:
         """Where, and how large."""
         return (
-            f"Wrote {self.output}: {self.n_users:,} users × {self.n_items:,} items, "
-            f"{self.n_interactions:,} interactions, {bytes_in_words(self.bytes)}"
+            f"Wrote {self.output}: {counted(self.n_users, 'user')} × {counted(self.n_items, 'item')}, "
+            f"{counted(self.n_interactions, 'interaction')}, {bytes_in_words(self.bytes)}"
         )
 
 
@@ -49,6 +58,7 @@ def ingest(
     source: Sequence[str],
     *,
     output: str,
+    min_weight: float | None = None,
     min_user_interactions: int = 0,
     min_item_interactions: int = 0,
     rejects: str | None = None,
@@ -59,17 +69,29 @@ def ingest(
 ) -> DatasetWritten:
     """Reads the files and globs of `source` and writes the dataset directory `output`.
 
+    min_weight : interactions with less, counted after events of one user and item were gathered, go first.
     min_user_interactions, min_item_interactions : users and items with fewer go, again and again until none is left to go.
     rejects, reading : as `recsys.read_interactions` takes them.
     """
     clock = Clock()
     refuse_existing(output, "dataset", overwrite=overwrite)
+    refuse_collisions([output, rejects], [file.path for file in find_files(list(source), reading.get("format"))])
     if rejects is not None and Path(rejects).exists() and not overwrite:
         raise ParameterError(f"{rejects} already exists. Hint: ask to overwrite it, or choose another path.")
-    data = read_interactions(list(source), rejects=rejects, num_threads=num_threads, progress=progress, **reading)
-    data = keep_core(data, min_user_interactions, min_item_interactions)
+    read = read_interactions(list(source), rejects=rejects, num_threads=num_threads, progress=progress, **reading)
+    heavy = read if min_weight is None else keep_weights(read, min_weight)
+    data = keep_core(heavy, min_user_interactions, min_item_interactions)
     written = write_dataset(data, output, clock, overwrite=overwrite)
-    return replace(written, rows_read=data.provenance["rows_read"], rejected=dict(data.provenance["rejected"]))
+    about = {"rows_read": read.provenance["rows_read"], "rejected": dict(read.provenance["rejected"])}
+    return replace(written, **about, underweight=len(read) - len(heavy))
+
+
+def keep_weights(data: Interactions, least: float) -> Interactions:
+    """Interactions with a weight of at least `least`. Raises `DataError` when none are left."""
+    kept = data.filter(min_weight=least)
+    if len(kept) == 0:
+        raise DataError(f"No interaction has a weight of at least {least:g}; the largest is {data.weights.max():g}.")
+    return kept
 
 
 def keep_core(data: Interactions, users: int, items: int) -> Interactions:
@@ -79,8 +101,8 @@ def keep_core(data: Interactions, users: int, items: int) -> Interactions:
     core = data.k_core(users=users, items=items)
     if len(core) == 0:
         raise DataError(
-            f"Nothing is left of {data.n_users:,} users × {data.n_items:,} items when each user must have at least {users} "
-            f"interactions and each item at least {items}."
+            f"Nothing is left of {counted(data.n_users, 'user')} × {counted(data.n_items, 'item')} when each user must have "
+            f"at least {counted(users, 'interaction')} and each item at least {items}."
         )
     return core
 

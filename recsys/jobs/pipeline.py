@@ -13,7 +13,7 @@ from recsys.jobs.pipeline_file import read_pipeline_file
 from recsys.jobs.pipeline_plan import Step, plan_steps
 from recsys.jobs.report import Clock, seconds_in_words
 from recsys.jobs.run_record import RunRecord, only_run_in
-from recsys.jobs.terminal import say
+from recsys.jobs.terminal import Interrupted, say
 
 __all__ = ["PipelineRun", "run"]
 
@@ -71,7 +71,10 @@ def _do(step: Step, record: RunRecord, runtime: dict[str, Any], *, force: bool, 
     clock = Clock()
     going_on = {"resume": record.is_interrupted(step) and not force}
     record.begin(step)
-    result = step.job(**step.arguments, **_taken(step.job, runtime | going_on))
+    try:
+        result = step.job(**step.arguments, **_taken(step.job, runtime | going_on))
+    except (KeyboardInterrupt, Interrupted) as error:
+        raise Interrupted("The next run goes on from there.") from error
     record.complete(step, asdict(result), clock.seconds)
     if not quiet:
         result.show()

@@ -5,6 +5,7 @@ The lists are made and written a batch of users at a time: the memory needed doe
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ import pyarrow.parquet as pq
 from recsys.errors import ParameterError, quote_some
 from recsys.ids import IdMap
 from recsys.jobs.id_files import read_id_file
-from recsys.jobs.report import Clock, bytes_in_words, seconds_in_words
+from recsys.jobs.places import refuse_collisions
+from recsys.jobs.report import Clock, bytes_in_words, counted, seconds_in_words
 from recsys.jobs.terminal import say
 from recsys.model import Model
 from recsys.storage import write_file
@@ -30,21 +32,29 @@ SUFFIXES = (".parquet", ".csv", ".jsonl")
 
 @dataclass(frozen=True)
 class RecommendationsWritten:
-    """A file of recommendations that was written: columns user_id, item_id, score, rank."""
+    """A file of recommendations that was written: columns user_id, item_id, score, rank.
+
+    n_users : users in the file.
+    n_users_without_items : users that are not in it, since no item is left to recommend to them.
+    """
 
     output: str
     n_users: int
+    n_users_without_items: int
     n_rows: int
     k: int
     bytes: int
     seconds: float
 
     def show(self) -> None:
-        """One sentence on standard output."""
+        """What was written, and how many users got nothing, on standard output."""
         say(
-            f"Wrote {self.output}: {self.n_rows:,} recommendations for {self.n_users:,} users, "
+            f"Wrote {self.output}: {counted(self.n_rows, 'recommendation')} for {counted(self.n_users, 'user')}, "
             f"{bytes_in_words(self.bytes)}, in {seconds_in_words(self.seconds)}."
         )
+        if without := self.n_users_without_items:
+            verb = "has" if without == 1 else "have"
+            say(f"{without:,} of {counted(self.n_users + without, 'user')} {verb} nothing left to recommend.")
 
 
 def recommend(
@@ -65,18 +75,21 @@ def recommend(
     """Writes up to `k` items a user, best first.
 
     output : its suffix decides the format.
-    users, only_items, exclude_items : files of ids (see `recsys.jobs.id_files`).
+    users, only_items, exclude_items : files of ids (see `recsys.jobs.id_files`). Items to exclude that the model does not know
+        are warned of: no list has them anyway.
     """
     clock = Clock()
     suffix = require_suffix(output)
+    refuse_collisions([output], [model, users, only_items, exclude_items])
     with write_file(output, overwrite=overwrite) as temporary:
         loaded = Model.load(model)
+        user_ids = None if users is None else read_id_file(users, loaded.users, unknown=unknown)
         batches = loaded.recommend_batches(
-            None if users is None else read_id_file(users, loaded.users, unknown=unknown),
+            user_ids,
             k,
             exclude_seen=not include_seen,
             only_items=None if only_items is None else read_id_file(only_items, loaded.items),
-            exclude_items=None if exclude_items is None else read_id_file(exclude_items, loaded.items),
+            exclude_items=None if exclude_items is None else _known_items(exclude_items, loaded.items),
             unknown=unknown,
             index=index,
             num_threads=num_threads,
@@ -85,7 +98,8 @@ def recommend(
         with _writer(temporary, suffix, _schema(loaded.users, loaded.items)) as write:
             n_users, n_rows = _write_all(batches, write)
         size = temporary.stat().st_size
-    return RecommendationsWritten(output, n_users, n_rows, k, size, clock.seconds)
+        without = _n_asked(user_ids, loaded.users, unknown) - n_users
+    return RecommendationsWritten(output, n_users, without, n_rows, k, size, clock.seconds)
 
 
 def require_suffix(output: str) -> str:
@@ -94,6 +108,27 @@ def require_suffix(output: str) -> str:
     if suffix not in SUFFIXES:
         raise ParameterError(f"The file of recommendations must end in {quote_some(SUFFIXES)}. Got {output!r}.")
     return suffix
+
+
+def _known_items(path: str, items: IdMap) -> pa.Array | None:
+    """The ids in a file that `items` holds, None when it holds none of them; warns of the others."""
+    ids = read_id_file(path, items, unknown="ignore")
+    known = items.positions(ids, unknown="ignore") >= 0
+    if known.all():
+        return ids
+    strangers = ids.filter(pa.array(~known)).to_pylist()
+    warnings.warn(
+        f"{path} names {counted(len(strangers), 'item')} that the model does not know, so no list has them: "
+        f"{quote_some(strangers)}.",
+        stacklevel=3,
+    )
+    return ids.filter(pa.array(known)) if known.any() else None
+
+
+def _n_asked(ids: pa.Array | None, known: IdMap, unknown: str) -> int:
+    if ids is None:
+        return len(known)
+    return int((known.positions(ids, unknown="ignore") >= 0).sum()) if unknown == "skip" else len(ids)
 
 
 def _schema(users: IdMap, items: IdMap) -> pa.Schema:
@@ -105,7 +140,8 @@ def _schema(users: IdMap, items: IdMap) -> pa.Schema:
 def _write_all(batches: Iterator[pd.DataFrame], write: Callable[[pd.DataFrame], None]) -> tuple[int, int]:
     n_users = n_rows = 0
     for frame in batches:
-        write(frame)
+        if len(frame):  # pandas would make an empty line of none, which is no JSON
+            write(frame)
         n_users += int((frame["rank"] == 1).sum())
         n_rows += len(frame)
     return n_users, n_rows

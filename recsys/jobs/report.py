@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Clock", "bytes_in_words", "json_ready", "seconds_in_words", "size_of", "write_json"]
+__all__ = ["Clock", "bytes_in_words", "counted", "json_ready", "seconds_in_words", "size_of", "write_json"]
 
 
 class Clock:
@@ -41,6 +41,11 @@ def bytes_in_words(number: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" or size >= 99.95 else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:,.1f} TB"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 user`, `1,200 users`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def seconds_in_words(seconds: float) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,8 @@ import recsys.split
 from recsys.errors import ParameterError, closest_hint, quote_some
 from recsys.interactions import Interactions
 from recsys.jobs.ingest import DatasetWritten, write_dataset
-from recsys.jobs.report import Clock, json_ready, seconds_in_words
+from recsys.jobs.places import refuse_collisions
+from recsys.jobs.report import Clock, counted, json_ready, seconds_in_words
 from recsys.jobs.terminal import say
 from recsys.storage import refuse_existing
 
@@ -42,12 +44,19 @@ class SplitWritten:
             if part is not None:
                 say(f"{part.sentence()} ({name}).")
         if self.cut.get("unseen_entries"):
-            what = "have been left out of" if self.cut["unseen"] == "drop" else "stay in"
-            ids = f"{self.cut['unseen_users']:,} users and {self.cut['unseen_items']:,} items that train does not have"
-            say(f"{self.cut['unseen_entries']:,} interactions with {ids} {what} the test part.")
+            say(self._unseen())
         if self.fold_in is not None:
             say(f"The users of the test part are not in train: pass --fold-in {self.fold_in.output} to evaluate.")
         say(f"Split ({self.by}) in {seconds_in_words(self.seconds)}.")
+
+    def _unseen(self) -> str:
+        cut = self.cut
+        # The users that are held out are never in train: a split by users does not count them.
+        users = [counted(cut["unseen_users"], "user")] if "unseen_users" in cut else []
+        ids = " and ".join([*users, counted(cut["unseen_items"], "item")])
+        what = "left out of" if cut["unseen"] == "drop" else "kept in"
+        parts = "the test part" if self.fold_in is None else "the test and fold-in parts"
+        return f"{counted(cut['unseen_entries'], 'interaction')} with {ids} that train does not have: {what} {parts}."
 
 
 def split(
@@ -72,15 +81,27 @@ def split(
         outputs.append(fold_in or fold_in_path(test))
     elif fold_in is not None:
         raise ParameterError(f"Only a split by users has a fold-in part. Got by {by!r}.")
-    if len(set(outputs)) < len(outputs):
-        raise ParameterError(f"Each part needs a place of its own. Got {quote_some(outputs)}.")
+    refuse_collisions(outputs, [dataset])
     for output in outputs:
         refuse_existing(output, "dataset", overwrite=overwrite)
     parts = SPLITS[by](Interactions.load(dataset), **choices)
     found = [part for part in (parts.train, parts.test, parts.fold_in) if part is not None]
-    written = [write_dataset(part, output, Clock(), overwrite=overwrite) for part, output in zip(found, outputs, strict=True)]
+    written = _write_all(found, outputs, overwrite)
     cut = json_ready(parts.test.provenance["split"])
     return SplitWritten(by, written[0], written[1], written[2] if len(written) > 2 else None, cut, clock.seconds)
+
+
+def _write_all(parts: Sequence[Interactions], outputs: Sequence[str], overwrite: bool) -> list[DatasetWritten]:
+    """Writes all parts, or none: one of another cut than its neighbours would be worse than one that is missing."""
+    written: list[DatasetWritten] = []
+    try:
+        for part, output in zip(parts, outputs, strict=True):
+            written.append(write_dataset(part, output, Clock(), overwrite=overwrite))
+    except BaseException:
+        for done in written:
+            shutil.rmtree(done.output, ignore_errors=True)
+        raise
+    return written
 
 
 def fold_in_path(test: str) -> str:

@@ -11,28 +11,54 @@ import dataclasses
 import io
 import json
 import os
+import re
 import signal
 import sys
 import threading
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import IO, Any
 
 import click
 
 from recsys.errors import InputError, RecsysError
 
-__all__ = ["CommandGroup", "Interrupted", "emit", "is_terminal", "print_table", "say"]
+__all__ = ["CommandGroup", "Interrupted", "emit", "in_cli_words", "is_terminal", "print_table", "say"]
 
 _DONE, _FAILED, _WRONG_CALL = 0, 1, 2
 
+# The library's sentences speak Python: what they call by its name there, and what the command line has for it.
+_CLI_WORDS = [
+    (re.compile(pattern), words)
+    for pattern, words in [
+        (r"\b(bad_rows|format|overlap|unknown|unseen|duplicates)='([\w-]+)'", r"--\1 \2"),
+        (r"\b(user|item|weight|timestamp|format|rejects|timestamp_unit)=(?=[.,]?(\s|$))", r"--\1"),
+        (r"--(bad|timestamp)_", r"--\1-"),
+        (r"\bdelimiter=('[^']+') reads it", r"--delimiter \1 reads it"),
+        # `evaluate` has no option for it: lists that are judged never repeat what was seen.
+        (r"and exclude_seen=True keeps", "which keeps"),
+        (r",( --overlap keep counts them as misses), exclude_seen=False lets lists repeat what was seen", r" and\1"),
+        (r"\bexclude_seen=False\b", "--include-seen"),
+        (r"\bask to overwrite it\b", "pass --overwrite"),
+        (r"\b(train) without resume\b", r"\1 without --resume"),
+        (r"\braise test_fraction\b", "raise --test-fraction"),
+        (r"\bmodel\.fold_in\(events\)", "--fold-in"),
+        (r"\bfilter\(min_weight=0\)", "recsys ingest --min-weight 0"),
+        (r"\bfilter\((since|until)=…\)", r"`\1`"),
+        (r"\bk_core\(users=(\d+), items=\d+\)", r"recsys ingest --min-user-interactions \1"),
+        (r", see Interactions\.weighted\('log'\)", ""),
+        (r"(?<!\S)split\.leave_last(?= [a-z])", "recsys split --by leave-last"),
+        (r"(?<!\S)split\.(random|temporal|users)(?= [a-z])", r"recsys split --by \1"),
+    ]
+]
+
 
 class Interrupted(RecsysError):
-    """Ctrl-C, or the signal that ends a batch job."""
+    """Ctrl-C, or the signal that ends a batch job. `hint`: how the work goes on."""
 
-    def __init__(self) -> None:
-        super().__init__("Interrupted; nothing was half written.")
+    def __init__(self, hint: str = "") -> None:
+        super().__init__(f"Interrupted; nothing was half written.{' ' if hint else ''}{hint}")
 
 
 class CommandGroup(click.Group):
@@ -49,13 +75,13 @@ class CommandGroup(click.Group):
         """Runs the command; ends the process with its exit code unless `standalone_mode=False`."""
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
-        with _ended_like_ctrl_c(), warnings.catch_warnings():
-            warnings.showwarning = _show_warning
-            warnings.simplefilter("always", UserWarning)  # meant for the person who typed the command
-            try:
+        try:
+            with _ended_like_ctrl_c(), warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                warnings.simplefilter("always", UserWarning)  # meant for the person who typed the command
                 code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
-            except Exception as error:
-                code = _report(error)
+        except (Exception, KeyboardInterrupt) as error:
+            code = _report(error)
         sys.exit(code if isinstance(code, int) else _DONE)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -70,15 +96,31 @@ class CommandGroup(click.Group):
             raise Interrupted from error
 
 
-def _report(error: Exception) -> int:
+def _report(error: BaseException) -> int:
     code, sentence = _code_and_sentence(error)
-    click.echo(sentence, err=True)
+    say(in_cli_words(sentence), on_stderr=True)
     if os.environ.get("RECSYS_TRACEBACK") == "1":
         traceback.print_exception(error)
     return code
 
 
-def _code_and_sentence(error: Exception) -> tuple[int, str]:
+def in_cli_words(sentence: str) -> str:
+    """A sentence of the library with the names of options where it has those of parameters and methods."""
+    for pattern, words in _CLI_WORDS:
+        sentence = pattern.sub(words, sentence)
+    return sentence
+
+
+def _is_interruption(error: BaseException | None) -> bool:
+    """Ctrl-C, also as what a module makes of it that was just being imported."""
+    if error is None or isinstance(error, KeyboardInterrupt):
+        return error is not None
+    return isinstance(error, ImportError) and (_is_interruption(error.__cause__) or _is_interruption(error.__context__))
+
+
+def _code_and_sentence(error: BaseException) -> tuple[int, str]:
+    if _is_interruption(error):
+        error = Interrupted()
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return _WRONG_CALL, error.format_message()
     text = " ".join((error.format_message() if isinstance(error, click.ClickException) else str(error)).split())
@@ -112,7 +154,7 @@ def _ended_like_ctrl_c() -> Iterator[None]:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    click.echo(f"Warning: {' '.join(str(message).split())}", err=True)
+    say(in_cli_words(f"Warning: {' '.join(str(message).split())}"), on_stderr=True)
 
 
 def is_terminal() -> bool:
@@ -123,14 +165,23 @@ def is_terminal() -> bool:
 def emit(result: Any, *, as_json: bool) -> None:
     """Prints a job's result, a dataclass: as JSON, or as its `show()` prints it for people."""
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(result), indent=2, ensure_ascii=False, allow_nan=False))
+        say(json.dumps(dataclasses.asdict(result), indent=2, ensure_ascii=False, allow_nan=False))
     else:
         result.show()
 
 
 def say(text: str, *, on_stderr: bool = False) -> None:
     """Prints `text` as it is on standard output; `on_stderr` is for what accompanies a JSON result."""
-    click.echo(text, err=on_stderr)
+    try:
+        click.echo(text, err=on_stderr)
+    except BrokenPipeError:
+        _silence(sys.stderr if on_stderr else sys.stdout)
+
+
+def _silence(stream: IO[str]) -> None:
+    """Whoever read it has gone, as `head` does: what is still to be said goes nowhere, and the work goes on."""
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:

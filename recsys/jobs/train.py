@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ from typing import Any
 from recsys.errors import ParameterError
 from recsys.evaluation import EarlyStopping
 from recsys.interactions import Interactions
-from recsys.jobs.report import Clock, bytes_in_words, seconds_in_words, size_of
-from recsys.jobs.terminal import say
+from recsys.jobs.places import refuse_collisions
+from recsys.jobs.report import Clock, bytes_in_words, counted, seconds_in_words, size_of
+from recsys.jobs.terminal import Interrupted, say
+from recsys.model import Model
 from recsys.storage import refuse_existing
-from recsys.trainers import make_trainer
+from recsys.trainers import Trainer, make_trainer
 
 __all__ = ["DEFAULT_TRAINER", "ModelWritten", "checkpoint_path", "train"]
 
@@ -37,8 +40,9 @@ class ModelWritten:
     def show(self) -> None:
         """One sentence on standard output."""
         say(
-            f"Wrote {self.output}: {self.trainer} on {self.n_users:,} users × {self.n_items:,} items, "
-            f"{self.n_interactions:,} interactions, {bytes_in_words(self.bytes)}, in {seconds_in_words(self.seconds)}."
+            f"Wrote {self.output}: {self.trainer} on {counted(self.n_users, 'user')} × {counted(self.n_items, 'item')}, "
+            f"{counted(self.n_interactions, 'interaction')}, {bytes_in_words(self.bytes)}, "
+            f"in {seconds_in_words(self.seconds)}."
         )
 
 
@@ -64,13 +68,13 @@ def train(
         model is written.
     """
     clock = Clock()
-    refuse_existing(output, "model", overwrite=overwrite)
+    checkpoint = _places(output, [dataset, validation], overwrite)
     watch = _early_stopping(validation, metric, patience, resume)
     chosen = make_trainer(trainer, settings)
     if num_threads is not None and hasattr(chosen, "num_threads"):
         chosen = make_trainer(trainer, {**(settings or {}), "num_threads": num_threads})
     data = Interactions.load(dataset)
-    model = chosen.fit(data, progress=progress, callback=watch, checkpoint=checkpoint_path(output), resume=resume)
+    model = _fit(chosen, data, checkpoint, progress=progress, callback=watch, resume=resume)
     model.save(output, overwrite=overwrite)
     return ModelWritten(
         output,
@@ -82,6 +86,29 @@ def train(
         size_of(output),
         clock.seconds,
     )
+
+
+def _places(output: str, inputs: Sequence[str | None], overwrite: bool) -> Path:
+    """Refuses places that can not be written to; returns that of the checkpoint."""
+    checkpoint = checkpoint_path(output)
+    refuse_collisions([output, checkpoint], inputs)
+    refuse_existing(output, "model", overwrite=overwrite)
+    return refuse_existing(checkpoint, "checkpoint", overwrite=True)
+
+
+def _fit(trainer: Trainer, data: Interactions, checkpoint: Path, *, resume: bool, **options: Any) -> Model:
+    """As the trainer fits; says what a checkpoint that was found, or is left, is good for."""
+    if checkpoint.exists() and not resume:
+        warnings.warn(
+            f"{checkpoint} was left by an interrupted run; recsys train --resume goes on from it, this training starts anew.",
+            stacklevel=3,
+        )
+    try:
+        return trainer.fit(data, checkpoint=checkpoint, resume=resume, **options)
+    except KeyboardInterrupt as error:
+        # With early stopping there is no going on: see `_early_stopping`.
+        left = checkpoint.exists() and options["callback"] is None
+        raise Interrupted(f"{checkpoint} holds what was learnt so far; --resume goes on from it." if left else "") from error
 
 
 def _early_stopping(validation: str | None, metric: str | None, patience: int | None, resume: bool) -> EarlyStopping | None:
