@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -21,6 +23,23 @@ event = st.tuples(st.integers(0, N_USERS - 1), st.integers(0, N_ITEMS - 1), st.i
 def _columns(events: list[tuple[int, int, int, int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     table = np.array(events, dtype=np.int64).reshape(len(events), 4)
     return table[:, 0].astype(np.int32), table[:, 1].astype(np.int32), table[:, 2].astype(np.float32), table[:, 3].copy()
+
+
+def test_rows_are_sorted_stably_whether_they_are_short_or_long():
+    longest = 2 * gather._FEW if not _is_plain_python() else 40
+    rng = np.random.default_rng(0)
+    lengths = np.array([0, 1, 2, 15, 16, 17, 33, longest // 2 - 1, longest // 2, longest // 2 + 1, longest])
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    columns = rng.integers(0, 20, indptr[-1]).astype(np.int32)
+    columns[rng.integers(0, len(columns), 9)] = 2**31 - 1
+    for timed in (False, True):
+        found, weights = columns.copy(), np.arange(len(columns), dtype=np.float32)
+        times = np.arange(len(columns) if timed else 0)
+        gather.sort_rows(indptr, 0, len(lengths), found, weights, times)
+        wanted = np.concatenate([b + np.argsort(columns[b:e], kind="stable") for b, e in itertools.pairwise(indptr)])
+        assert weights.tolist() == wanted.tolist()
+        assert found.tolist() == columns[wanted].tolist()
+        assert times.tolist() == (wanted.tolist() if timed else [])
 
 
 @settings(max_examples=40, deadline=None)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys.errors import DataError
 from recsys.ingest.blocks import Defects, Ids, Text
 from recsys.ingest.encode import IdEncoder
 from recsys.ingest.values import ids_from_text, numbers_from_text, times_from_numbers, times_from_text
@@ -71,6 +72,22 @@ def test_every_int64_in_its_shortest_form_is_an_integer_id(number):
     found = ids_from_text(text_of(str(number))).integers
     assert found is not None
     assert found.tolist() == [number]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 19),
+    st.sampled_from(["", "9", "x", "\xff", "-", "77777777"]),
+    st.sampled_from([None, "/", ":", "x", "é", "\0"]),
+)
+def test_only_the_bytes_of_a_field_count_and_each_must_be_a_digit(n_digits, before, wrong):
+    digits = "1234567890123456789"[:n_digits]
+    for place in range(n_digits) if wrong else [0]:
+        field = digits if wrong is None else digits[:place] + wrong + digits[place + 1 :]
+        raw = (before.encode("latin-1"), field.encode(), b"5")
+        text = Text(np.frombuffer(b"".join(raw), np.uint8), *np.array([[len(raw[0])], [len(raw[0]) + len(raw[1])]], np.int32))
+        found = ids_from_text(text).integers
+        assert (None if found is None else found.tolist()) == (None if wrong else [int(digits)])
 
 
 @pytest.mark.parametrize(
@@ -187,3 +204,30 @@ def test_tables_of_ids_grow_without_losing_any(keys):
     assert encoder.find(Ids(np.array(keys), None)).tolist() == [distinct[key] for key in keys]
     assert strings.find(Ids(None, text_of(*map(str, keys)))).tolist() == [distinct[key] for key in keys]
     assert strings.ids().to_arrow().to_pylist() == [str(key) for key in distinct]
+
+
+@pytest.mark.parametrize("length", [1, 3, 4, 7, 8, 9, 12, 15, 16, 21])
+def test_texts_that_differ_in_one_byte_are_different_ids(length):
+    texts = ["a" * length] + ["a" * place + "b" + "a" * (length - place - 1) for place in range(length)]
+    encoder = IdEncoder("user_id")
+    assert encode(encoder, Ids(None, text_of(*texts, *texts))) == [*range(length + 1)] * 2
+    assert encoder.find(Ids(None, text_of(*reversed(texts)))).tolist() == [*range(length, -1, -1)]
+
+
+def test_dense_and_sparse_integers_live_in_one_table():
+    keys = np.array([0, -1, 2047, 2048, 4096, 10**12, -(10**12), 2**31, 2**63 - 1, -(2**63), *range(100, 1500)])
+    encoder = IdEncoder("user_id")
+    for first in range(0, len(keys), 100):  # the direct table grows over keys that a hash had found before
+        assert encode(encoder, Ids(keys[first : first + 100], None)) == [*range(first, min(first + 100, len(keys)))]
+    assert encoder.find(Ids(keys, None)).tolist() == [*range(len(keys))]
+    assert encoder.find(Ids(np.array([1, 99, 1500, 10**6, -2, 10**13]), None)).tolist() == [-1] * 6
+    assert encoder.ids().to_arrow().to_pylist() == keys.tolist()
+
+
+def test_loose_integers_become_text_beside_text_and_typed_ones_do_not():
+    numbers, text = Ids(np.array([5, -7, 5]), None, loose=True), Ids(None, text_of("a", "5"))
+    encoder = IdEncoder("user_id")
+    assert [encode(encoder, ids) for ids in (numbers, text, numbers.take(np.array([1])))] == [[0, 1, 0], [2, 0], [1]]
+    assert encoder.ids().to_arrow().to_pylist() == ["5", "-7", "a"]
+    with pytest.raises(DataError, match="All user_ids must have one type"):
+        encode(encoder, Ids(np.array([5]), None))

@@ -141,9 +141,7 @@ def test_a_column_that_turns_out_textual_at_its_end_keeps_the_first_ids_as_text(
 def test_integers_and_strings_mixed_in_typed_sources_are_refused(tmp_path, tiny_blocks):
     mixed = pd.DataFrame({"user_id": [1, "a"], "item_id": [1, 2]})
     late = pd.DataFrame({"user_id": [*range(50), "a"], "item_id": 1})
-    path = tmp_path / "log.jsonl"
-    path.write_text('{"user_id": 1, "item_id": 2}\n{"user_id": "1", "item_id": 2}\n')
-    for source in (mixed, late, path):
+    for source in (mixed, late):
         with pytest.raises(DataError, match="All user_ids must have one type"):
             read_interactions(source)
 
@@ -158,9 +156,63 @@ def test_float_ids_with_gaps_are_integers_and_gaps_are_bad_rows():
         read_interactions(pd.DataFrame({"user_id": [1.5], "item_id": [1]}))
 
 
-def test_categories_and_string_views_are_read_as_their_values():
-    frame = pd.DataFrame({"user": pd.Categorical(["b", "a", "b"]), "item": [1, 2, 3]})
-    assert read_interactions(frame).users.to_arrow().to_pylist() == ["b", "a"]
+def test_categories_and_string_views_are_read_as_their_values(tiny_blocks):
+    users = ["b", "a", None, "b", "c", "b", "a"]
+    kinds = [pl.Categorical, pl.Enum(["c", "b", "a"]), pl.String]
+    frames = [pl.DataFrame({"user": pl.Series(users, dtype=kind), "item": range(7)}) for kind in kinds]
+    frames.append(pd.DataFrame({"user": pd.Categorical(users), "item": range(7)}))
+    frames.append(pa.table({"user": pa.array(users, pa.string_view()), "item": range(7)}))
+    frames.append(pa.table({"user": pa.array(users).dictionary_encode(), "item": range(7)}))
+    for frame in frames:
+        with pytest.warns(BadRowsWarning, match="1 of 7 rows was left out: 1 × missing user"):
+            data = read_interactions(frame, bad_rows="skip")
+        assert data.users.to_arrow().to_pylist() == ["b", "a", "c"]
+        assert data.to_frame()["user_id"].tolist() == ["b", "b", "b", "a", "a", "c"]
+
+
+def json_lines(path: Path, users: list[str]) -> Path:
+    """A log whose users are given as JSON."""
+    path.write_text("".join(f'{{"user_id": {user}, "item_id": {k}}}\n' for k, user in enumerate(users)))
+    return path
+
+
+@pytest.mark.parametrize("block_bytes", [32, 64, 1 << 19])
+@pytest.mark.parametrize(
+    ("users", "ids"),
+    [
+        (['"a"', "5", '"5"', "-7"], ["a", "5", "-7"]),
+        (["5", "-7", "5", "6", '"a"', '"5"', "6", "8"], ["5", "-7", "6", "a", "8"]),
+        (["5"] * 150 + ['"a"', "7"], ["5", "a", "7"]),
+        (['"a"'] * 150 + ["5", "5", "5", "5", "5"], ["a", "5"]),
+        (["5", "9223372036854775808", "5"], ["5", "9223372036854775808"]),
+        (["5.0", "7", "5", "-2.0"], [5, 7, -2]),
+        (["7", "5.0", '"a"'], ["7", "5", "a"]),
+    ],
+)
+def test_ids_of_json_lines_are_strings_if_any_is_whatever_the_order_and_the_block(
+    tmp_path, monkeypatch, users, ids, block_bytes
+):
+    monkeypatch.setattr(read, "_BLOCK_BYTES", block_bytes)
+    data = read_interactions(json_lines(tmp_path / "log.jsonl", users))
+    assert data.users.to_arrow().to_pylist() == ids
+    assert data.items.to_arrow().to_pylist() == list(range(len(users)))
+
+
+def test_what_is_neither_integer_nor_string_is_a_bad_row_in_json_lines(tmp_path, tiny_blocks):
+    bad = ["1.5", "true", '{"a": "é"}', '"\\ud800"', "1e300", "9007199254740992.0"]
+    for first in ('"a"', "3", "3.0", "4.5"):
+        path = json_lines(tmp_path / "log.jsonl", [first, *bad, "3", "4.5"])
+        with pytest.warns(BadRowsWarning):
+            read_interactions(path, bad_rows="skip", rejects=tmp_path / "bad.csv")
+        frame = pd.read_csv(tmp_path / "bad.csv", keep_default_na=False, dtype=str)
+        lines = [2, 3, 4, 5, 6, 7, 9] if first != "4.5" else [1, 2, 3, 4, 5, 6, 7, 9]
+        assert frame["line"].tolist() == [str(line) for line in lines]
+        assert set(frame["column"]) == {"user_id"}
+        values = ["1.5", "true", '{"a": "é"}', "\\ud800", "1e+300", "9007199254740992.0", "4.5"]
+        assert frame["value"].tolist()[-7:] == values
+        assert set(frame["reason"]) == {"user is neither integer nor string", "user is not valid text"}
+    with pytest.raises(DataError, match=r"line 1, column 'user_id': user is neither integer nor string, got '4\.5'"):
+        read_interactions(path)
 
 
 # ---- times ----------------------------------------------------------------------------------------------------------
@@ -261,7 +313,7 @@ def test_lines_that_are_no_json_objects_are_bad_rows_with_their_line(tmp_path, t
     assert frame[["line", "reason"]].to_numpy().tolist() == [
         [8, "not a JSON object"],
         [12, "missing user"],
-        [14, "user is not valid text"],
+        [14, "user is neither integer nor string"],
     ]
 
 
@@ -296,6 +348,20 @@ def test_a_missing_column_is_told_with_those_there_and_the_closest():
         read_interactions(frame, user="usr_id")
 
 
+def test_a_column_in_use_is_not_suggested_for_a_missing_one():
+    frame = pd.DataFrame({"item_id": [1], "other": [2]})
+    with pytest.raises(
+        DataError, match=r"no column for the item: 'item_id' is used as user, and .*'item' are not there"
+    ) as raised:
+        read_interactions(frame, user="item_id")
+    assert "Did you mean" not in str(raised.value)
+    with pytest.raises(DataError, match="no column 'item_ids'") as raised:
+        read_interactions(frame, user="item_id", item="item_ids")
+    assert "Did you mean" not in str(raised.value)
+    with pytest.raises(DataError, match=r"no column 'item_id' .*It has 'user_id', 'x'\. Hint: name it with item="):
+        read_interactions(pd.DataFrame({"user_id": [1], "x": [2]}))
+
+
 def test_several_candidates_for_a_role_must_be_chosen_from():
     frame = pd.DataFrame({"user_id": [1], "item_id": [2], "rating": [3.0], "count": [4]})
     with pytest.raises(DataError, match=r"several columns that could be the weight: 'rating', 'count'\. Hint: .*weight="):
@@ -315,6 +381,26 @@ def test_several_files_and_globs_are_read_in_order(tmp_path):
     assert json.loads(json.dumps(data.provenance)) == data.provenance
 
 
+@pytest.mark.parametrize(("delimiter", "suffix"), [(";", "csv"), ("|", "tsv"), ("\t", "csv"), (",", "tsv"), (" ", "csv.gz")])
+def test_any_single_byte_can_stand_between_fields(tmp_path, tiny_blocks, delimiter, suffix):
+    rows = [(f"u{delimiter}{k}", k % 3, k + 1.5, k) for k in range(20)]
+    handle = io.StringIO(newline="")
+    csv.writer(handle, delimiter=delimiter).writerows([HEADER, *rows])
+    raw = handle.getvalue().encode()
+    path = tmp_path / f"log.{suffix}"
+    path.write_bytes(gzip.compress(raw) if suffix.endswith("gz") else raw)
+    check(read_interactions(path, delimiter=delimiter), rows, "sum")
+
+
+def test_a_delimiter_is_refused_for_what_has_none(tmp_path):
+    for name in ("log.parquet", "log.jsonl"):
+        path = write(tmp_path / name, [(1, 2, 1.0, 0)])
+        with pytest.raises(ParameterError, match=f"`delimiter` is for CSV and TSV files; {path} is read as"):
+            read_interactions(path, delimiter=";")
+    with pytest.raises(ParameterError, match="`delimiter` is for files; the source is a table"):
+        read_interactions(pd.DataFrame({"user_id": [1], "item_id": [1]}), delimiter=";")
+
+
 def test_byte_order_mark_crlf_and_a_last_line_without_end_are_fine(tmp_path):
     path = tmp_path / "log.csv"
     path.write_bytes(b"\xef\xbb\xbfuser_id,item_id\r\n1,a\r\n2,b")
@@ -332,9 +418,9 @@ def _bad_sources(folder: Path) -> dict[str, tuple[Path | str, str]]:
         "short.csv.gz": (compressed[: len(compressed) // 2], "is cut short"),
         "damaged.csv.gz": (compressed[:-8] + b"12345678", "is damaged"),
         "plain.csv.gz": (b"user_id,item_id\n1,2\n", "its content is not gzip"),
-        "binary.csv": (bytes(range(256)), "is not a text file"),
+        "binary.csv": (b"user_id,item_id\n\0" + bytes(range(256)), "is not a text file: byte 17 of it is zero"),
         "wide.csv": ("user_id,item_id\n".encode("utf-16"), "UTF-16"),
-        "semicolon.csv": (b"user_id;item_id\n1;2\n", "separated by ';'"),
+        "semicolon.csv": (b"user_id;item_id\n1;2\n", r"separated by ';'.* Hint: delimiter=';' reads it"),
         "array.json": (b'[{"user_id": 1}]', "is a JSON array"),
         "words.jsonl": (b"hello\n", "none of its first lines is a JSON object"),
         "table.csv": (whole, "is a Parquet file"),
@@ -393,6 +479,12 @@ def test_each_unusable_source_is_refused_in_one_sentence_that_names_it(tmp_path,
         {"format": "xml"},
         {"rejects": "x.csv"},
         {"bad_rows": "skip", "rejects": "x.txt"},
+        {"delimiter": ""},
+        {"delimiter": "::"},
+        {"delimiter": '"'},
+        {"delimiter": "\n"},
+        {"delimiter": "é"},
+        {"delimiter": 59},
         {"user": 3},
         {"user": "a", "item": "a"},
         {"num_threads": 0},

@@ -22,10 +22,12 @@ __all__ = [
     "INVALID_ITEM",
     "INVALID_JSON",
     "INVALID_USER",
+    "ITEM_KIND",
     "LATE_TIME",
     "MISPLACED_QUOTE",
     "MISSING_ITEM",
     "MISSING_USER",
+    "USER_KIND",
     "WRONG_FIELDS",
     "Block",
     "Defects",
@@ -50,9 +52,12 @@ DEFECTS: tuple[tuple[str, str], ...] = (
     ("weight", "weight is not a finite number"),
     ("timestamp", "timestamp does not parse"),
     ("timestamp", "timestamp after the year 5000"),
+    ("user", "user is neither integer nor string"),
+    ("item", "item is neither integer nor string"),
 )
 WRONG_FIELDS, MISPLACED_QUOTE, INVALID_JSON, MISSING_USER, MISSING_ITEM = 1, 2, 3, 4, 5
 INVALID_USER, INVALID_ITEM, BAD_WEIGHT, BAD_TIME, LATE_TIME = 6, 7, 8, 9, 10
+USER_KIND, ITEM_KIND = 11, 12
 
 
 # (row, role) → (line from 1 within the block, value or, for role "", the raw text).
@@ -111,10 +116,14 @@ class Text:
 
 @dataclass(frozen=True)
 class Ids:
-    """The ids of a block: integers alone (a typed column), text alone, or text that reads as integers without loss."""
+    """The ids of a block: integers alone (a typed column), text alone, or text that reads as integers without loss.
+
+    loose : integers alone, out of a file that is text (JSON Lines), so that they may become text beside other ids.
+    """
 
     integers: np.ndarray | None
     text: Text | None
+    loose: bool = False
 
     def __len__(self) -> int:
         return len(self.integers) if self.integers is not None else len(self.text or ())
@@ -122,7 +131,14 @@ class Ids:
     def take(self, rows: np.ndarray) -> Ids:
         """The ids at `rows`."""
         integers = None if self.integers is None else self.integers[rows]
-        return Ids(integers, None if self.text is None else self.text.take(rows))
+        return Ids(integers, None if self.text is None else self.text.take(rows), self.loose)
+
+    @cached_property
+    def as_text(self) -> Text | None:
+        """The ids as text; None where they are integers by their type."""
+        if self.loose and self.integers is not None:
+            return Text.from_arrow(pa.array(self.integers).cast(pa.large_string()))
+        return self.text
 
 
 @dataclass(frozen=True)
@@ -177,11 +193,15 @@ class RawBlock(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """What readers must know beside the source. `block_bytes` bounds how much is in work at once, never the result."""
+    """What readers must know beside the source. `block_bytes` bounds how much is in work at once, never the result.
+
+    delimiter : what stands between the fields of a text file; None for that of its format.
+    """
 
     choose: Callable[[Sequence[str], str], Columns]
     timestamp_unit: str
     block_bytes: int
+    delimiter: str | None = None
 
     @property
     def block_rows(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,18 +63,14 @@ class Wanted:
     def resolve(self, names: Sequence[str], where: str) -> Columns:
         """The columns to use among `names`, those of `where`. Raises `DataError` that names those there and the closest."""
         taken: dict[str, Any] = {role: getattr(self, role) for role in ALIASES}
-        for role, name in taken.items():
-            if isinstance(name, str):
-                _check_once(role, name, names, where)
-        used = {name for name in taken.values() if isinstance(name, str)}
+        used = {name: role for role, name in taken.items() if isinstance(name, str)}
+        for name, role in used.items():
+            _check_once(role, name, names, where, used)
         for role, aliases in ALIASES.items():
             if taken[role] is None:
                 taken[role] = _default(role, aliases, [name for name in names if name not in used], where)
             if taken[role] is None and role not in _OPTIONAL:
-                raise DataError(
-                    f"{where} has no column {aliases[0]!r} and none of its aliases {quote_some(aliases[1:])}. {_there(names)}"
-                    f"{closest_hint(aliases[0], list(names)) or closest_hint(role, list(names))} Hint: name it with {role}=."
-                )
+                raise _missing(role, aliases, names, where, {name: role for role, name in taken.items() if name})
         columns = Columns(taken["user"], taken["item"], taken["weight"] or None, taken["timestamp"] or None)
         columns.check_there(names, where)
         return columns
@@ -91,11 +87,20 @@ def _default(role: str, aliases: Sequence[str], names: Sequence[str], where: str
     return found[0] if found else None
 
 
-def _check_once(role: str, name: str, names: Sequence[str], where: str) -> None:
+def _missing(role: str, aliases: Sequence[str], names: Sequence[str], where: str, used: Mapping[str, str]) -> DataError:
+    taken = [f"{alias!r} is used as {used[alias]}" for alias in aliases if alias in used]
+    missing = f"no column for the {role}: {', '.join(taken)}, and the other names" if taken else f"no column {aliases[0]!r}"
+    others = [alias for alias in aliases[0 if taken else 1 :] if alias not in used]
+    missing += f" {quote_some(others)} are not there" if taken else f" and none of its aliases {quote_some(others)}"
+    free = [name for name in names if name not in used]
+    near = closest_hint(aliases[0], free) or closest_hint(role, free)
+    return DataError(f"{where} has {missing}. {_there(names)}{near} Hint: name it with {role}=.")
+
+
+def _check_once(role: str, name: str, names: Sequence[str], where: str, used: Container[str] = ()) -> None:
     if name not in names:
-        raise DataError(
-            f"{where} has no column {name!r} (asked for as {role}). {_there(names)}{closest_hint(name, list(names))}"
-        )
+        near = closest_hint(name, [other for other in names if other not in used])
+        raise DataError(f"{where} has no column {name!r} (asked for as {role}). {_there(names)}{near}")
     if list(names).count(name) > 1:
         raise DataError(f"{where} has more than one column {name!r}, so it is not known which is the {role}.")
 

@@ -17,6 +17,8 @@ from recsys.kernels import encode as kernels
 __all__ = ["IdEncoder"]
 
 _FEWEST_SLOTS = 1 << 10
+# How far the table of integers that need no hash reaches, beside the slots for those that do.
+_DIRECT_A_SLOT = 2
 
 
 class IdEncoder:
@@ -41,8 +43,8 @@ class IdEncoder:
     def find(self, ids: Ids) -> np.ndarray:
         """(n,) int32 positions, -1 for ids not met yet."""
         codes = np.full(len(ids), -1, dtype=np.int32)
-        if self._texts is not None and ids.text is not None:
-            self._texts.find(ids.text, codes)
+        if self._texts is not None and ids.as_text is not None:
+            self._texts.find(ids.as_text, codes)
         elif self._texts is None and ids.integers is not None:
             self._integers.find(ids.integers, codes)
         return codes
@@ -51,7 +53,7 @@ class IdEncoder:
         """Gives the ids that `find` did not know positions, in `codes`. Raises `DataError` for ids of mixed type."""
         if len(ids) == 0:
             return
-        if ids.text is None and ids.integers is not None:
+        if ids.text is None and ids.integers is not None and not ids.loose:
             if self._texts is not None:
                 raise self._mixed(int(ids.integers[0]), self._texts.first(), where)
             self._example = int(ids.integers[0]) if self._example is None else self._example
@@ -61,8 +63,8 @@ class IdEncoder:
         if len(unknown) == 0:
             return
         new = np.full(len(unknown), -1, dtype=np.int32)
-        if self._texts is not None and ids.text is not None:
-            self._texts.add(ids.text.take(unknown), new)
+        if self._texts is not None and ids.as_text is not None:
+            self._texts.add(ids.as_text.take(unknown), new)
         elif self._texts is None and ids.integers is not None:
             self._integers.add(ids.integers[unknown], new)
         codes[unknown] = new
@@ -88,23 +90,26 @@ class IdEncoder:
 
 
 class _Integers:
-    """A growing hash table of int64 keys."""
+    """Growing tables of int64 keys: small ones find their code directly, others by a hash."""
 
     def __init__(self) -> None:
         self.count = 0
         self._known = np.empty(_FEWEST_SLOTS // 2, dtype=np.int64)
         self._slots = np.zeros(_FEWEST_SLOTS, dtype=np.int32)
+        self._direct = np.zeros(_DIRECT_A_SLOT * _FEWEST_SLOTS, dtype=np.int32)
 
     def find(self, keys: np.ndarray, codes: np.ndarray) -> None:
-        kernels.find_integers(self._slots, self._known, _frozen(keys), codes)
+        kernels.find_integers(self._direct, self._slots, self._known, _frozen(keys), codes)
 
     def add(self, keys: np.ndarray, codes: np.ndarray) -> None:
         wanted = _capacity(self.count + len(keys))
         if wanted > len(self._slots):
             self._known = _enlarged(self._known, wanted // 2, self.count)
+            # Pages of zeros that are never written take no memory: of the two tables mostly one is used.
             self._slots = np.zeros(wanted, dtype=np.int32)
-            kernels.rehash_integers(self._slots, self._known, self.count)
-        self.count = int(kernels.add_integers(self._slots, self._known, self.count, _frozen(keys), codes))
+            self._direct = np.zeros(_DIRECT_A_SLOT * wanted, dtype=np.int32)
+            kernels.rehash_integers(self._direct, self._slots, self._known, self.count)
+        self.count = int(kernels.add_integers(self._direct, self._slots, self._known, self.count, _frozen(keys), codes))
 
     def to_arrow(self) -> pa.Array:
         return pa.array(self._known[: self.count].copy())

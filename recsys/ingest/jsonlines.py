@@ -1,14 +1,16 @@
 """JSON Lines files → blocks: one object a line, UTF-8. Imports the parts above.
 
 A block is read by Arrow's parser with the types that the first lines show. A block that does not fit them, or has lines
-that are no objects, is read line by line; so a file reads the same whichever way its blocks go.
+that are no objects, is read line by line; so a file reads the same whichever way its blocks go. As in CSV, ids are integers if
+all of a column are, else strings: a number beside strings stands for its shortest form.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -18,8 +20,18 @@ import pyarrow as pa
 import pyarrow.json
 
 from recsys.errors import FormatError
-from recsys.ids import as_id_array
-from recsys.ingest.blocks import INVALID_ITEM, INVALID_JSON, INVALID_USER, Block, Defects, RawBlock, Settings
+from recsys.ingest.blocks import (
+    INVALID_ITEM,
+    INVALID_JSON,
+    INVALID_USER,
+    ITEM_KIND,
+    USER_KIND,
+    Block,
+    Defects,
+    Ids,
+    RawBlock,
+    Settings,
+)
 from recsys.ingest.columns import Columns
 from recsys.ingest.delimited import whole_lines
 from recsys.ingest.sources import FileSource
@@ -29,6 +41,10 @@ __all__ = ["read_json_lines"]
 
 _SAMPLE_LINES = 100
 _OTHER = object()
+_EXACT = 2**53  # below it, each float that is whole is one integer
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# What an id is that is not valid text, and that is of a kind that can not be an id.
+_ID_DEFECTS = {"user": (INVALID_USER, USER_KIND), "item": (INVALID_ITEM, ITEM_KIND)}
 
 
 def read_json_lines(source: FileSource, settings: Settings) -> Iterator[RawBlock]:
@@ -87,8 +103,8 @@ class JsonBlock:
         n_lines = self.raw.count(b"\n")
         table = self._parse_fast(n_lines)
         names = self.columns.by_role()
-        if table is not None:
-            by_role = {role: _one_array(table.column(name)) for role, name in names.items()}
+        by_role = {} if table is None else {role: _one_array(table.column(name)) for role, name in names.items()}
+        if by_role and all(_are_ids(by_role[role]) for role in ("user", "item")):
             codes = np.zeros(n_lines, dtype=np.uint8)
             lines = np.arange(n_lines)
         else:
@@ -101,9 +117,11 @@ class JsonBlock:
         def describe(row: int, role: str) -> tuple[int, str]:
             text = raw_lines()[lines[row]].decode("utf-8", "backslashreplace").rstrip("\r")
             value = (_record(text.encode()) or {}).get(names[role]) if role else text
-            return int(lines[row]) + 1, "" if value is None else str(value)
+            shown = _as_field(value) or ""
+            return int(lines[row]) + 1, shown.encode("utf-8", "backslashreplace").decode()
 
-        return table_block(by_role, Defects(codes), self.columns, self.timestamp_unit, describe, n_lines)
+        block = table_block(by_role, Defects(codes), self.columns, self.timestamp_unit, describe, n_lines)
+        return replace(block, users=_loose(block.users), items=_loose(block.items))
 
     def _parse_fast(self, n_lines: int) -> pa.Table | None:
         # One object a line, as Arrow's parser does not mind two in one.
@@ -130,38 +148,58 @@ class JsonBlock:
             code = 0 if record is not None else INVALID_JSON
             for role, name in names.items():
                 value = (record or {}).get(name)
-                value = _as_id(value) if role in ("user", "item") else _as_field(value)
-                if value is _OTHER:
-                    code = code or (INVALID_USER if role == "user" else INVALID_ITEM)
-                values[role].append(None if value is _OTHER else value)
+                value = _as_id(value) if role in _ID_DEFECTS else _as_field(value)
+                if not _encodable(value):
+                    code = code or _ID_DEFECTS.get(role, (0, 0))[0]
+                    value = None
+                elif value is _OTHER:
+                    code = code or _ID_DEFECTS[role][1]
+                    value = None
+                values[role].append(value)
             codes.append(code)
             lines.append(number)
         arrays = {
-            role: _id_column(values[role], name) if role in ("user", "item") else pa.array(values[role], pa.large_string())
-            for role, name in names.items()
+            role: _id_column(values[role]) if role in _ID_DEFECTS else pa.array(values[role], pa.large_string())
+            for role in names
         }
         return arrays, np.array(codes, dtype=np.uint8), np.array(lines, dtype=np.int64)
 
 
 def _as_id(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
         return int(value)
     return value if value is None or (isinstance(value, (int, str)) and not isinstance(value, bool)) else _OTHER
 
 
 def _as_field(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value)
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _id_column(values: list[Any], name: str) -> pa.Array:
-    try:
-        return (
-            pa.array(values, pa.int64())
-            if not any(isinstance(value, str) for value in values)
-            else pa.array(values, pa.large_string())
-        )
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        return as_id_array([value for value in values if value is not None], name=name)  # raises: it knows the right words
+def _encodable(value: Any) -> bool:
+    """False for text with half of a surrogate pair, which JSON can write and UTF-8 can not."""
+    return not isinstance(value, str) or value.isascii() or not _SURROGATE.search(value)
+
+
+def _id_column(values: list[Any]) -> pa.Array:
+    """Integers if all ids are, within 64 bits; else strings, as in any other text."""
+    if not any(isinstance(value, str) for value in values):
+        try:
+            return pa.array(values, pa.int64())
+        except OverflowError:
+            pass
+    return pa.array([None if value is None else str(value) for value in values], pa.large_string())
+
+
+def _are_ids(values: pa.Array) -> bool:
+    """Whether a column can be ids as Arrow read it; if not, reading line by line finds the rows that are to blame."""
+    if not pa.types.is_floating(values.type):
+        return True
+    numbers = values.drop_null().to_numpy()
+    return bool((np.abs(numbers) < _EXACT).all() and (numbers == np.rint(numbers)).all())
+
+
+def _loose(ids: Ids) -> Ids:
+    return replace(ids, loose=ids.integers is not None)
 
 
 def _one_array(column: pa.ChunkedArray) -> pa.Array:

@@ -46,6 +46,7 @@ def read_interactions(
     bad_rows: str = "raise",
     rejects: str | os.PathLike[str] | None = None,
     format: str | None = None,
+    delimiter: str | None = None,
     progress: bool = False,
     num_threads: int | None = None,
 ) -> Interactions:
@@ -62,6 +63,7 @@ def read_interactions(
     bad_rows : "raise" stops at rows without id, finite weight or time, or of broken form, and names the first; "skip" leaves
         them out, counts them in the provenance, writes them to `rejects` (.csv or .parquet) and warns once.
     format : "csv", "tsv", "parquet" or "jsonl", if the suffix does not tell.
+    delimiter : the one byte between the fields of text files, such as ";"; None for "," in CSV and a tab in TSV.
 
     Ids that are integers stay integers: in text, if every one is in its shortest form ("007" makes a column of strings).
     Any other text is an id as it stands, with its spaces; only nothing at all is missing. Ids take positions in the order
@@ -74,7 +76,9 @@ def read_interactions(
     _check_choice("bad_rows", bad_rows, ("raise", "skip"))
     if rejects is not None and bad_rows != "skip":
         raise ParameterError("`rejects` has a use with bad_rows='skip' only.")
-    log = _Log(source, wanted, format, timestamp_unit, _BLOCK_BYTES, num_threads)
+    if delimiter is not None:
+        _check_delimiter(delimiter)
+    log = _Log(source, wanted, format, delimiter, timestamp_unit, _BLOCK_BYTES, num_threads)
     path = None if rejects is None else Path(rejects)
     with open_rejects(bad_rows, path) as bad, show_progress("Reading events", log.total, enabled=progress) as advance:
         log.read(bad, advance)
@@ -90,6 +94,13 @@ def _check_choice(name: str, value: object, options: Any) -> None:
     if value not in tuple(options):
         raise ParameterError(
             f"`{name}` must be one of {quote_some(options)}. Got {value!r}.{closest_hint(str(value), list(options))}"
+        )
+
+
+def _check_delimiter(delimiter: object) -> None:
+    if not isinstance(delimiter, str) or len(delimiter.encode()) != 1 or delimiter in '"\r\n\0':
+        raise ParameterError(
+            f"`delimiter` must be one ASCII character, no quote and no line end. Got {delimiter!r}. Hint: a tab is '\\t'."
         )
 
 
@@ -115,6 +126,7 @@ class _Log:
     source: Any
     wanted: Wanted
     format: str | None
+    delimiter: str | None
     timestamp_unit: str
     block_bytes: int
     num_threads: int | None
@@ -125,8 +137,9 @@ class _Log:
 
     def __post_init__(self) -> None:
         if is_table(self.source):
-            if self.format is not None:
-                raise ParameterError("`format` is for files; the source is a table.")
+            for name in ("format", "delimiter"):
+                if getattr(self, name) is not None:
+                    raise ParameterError(f"`{name}` is for files; the source is a table.")
             self.parts = [_Part(type(self.source).__name__, None, partial(read_table, self.source))]
             return
         if not isinstance(self.source, (str, os.PathLike, list, tuple)):
@@ -135,6 +148,9 @@ class _Log:
                 f"Got {type(self.source).__name__}."
             )
         files = find_files(self.source, self.format)
+        other = next((file for file in files if file.format not in ("csv", "tsv")), None)
+        if self.delimiter is not None and other is not None:
+            raise ParameterError(f"`delimiter` is for CSV and TSV files; {other.name} is read as {other.format}.")
         self.parts = [_Part(file.name, file.total_bytes, partial(_read_file, file, self.num_threads)) for file in files]
 
     @property
@@ -171,7 +187,7 @@ class _Log:
 
     def read(self, rejects: Rejects, advance: Callable[..., None]) -> None:
         """Reads all parts. While a round of blocks is parsed, the next one is read."""
-        settings = Settings(self.choose, self.timestamp_unit, self.block_bytes)
+        settings = Settings(self.choose, self.timestamp_unit, self.block_bytes, self.delimiter)
         with Workers(self.num_threads) as workers:
             for part in self.parts:
                 blocks = part.open(settings)

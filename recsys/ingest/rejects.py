@@ -60,12 +60,11 @@ class Rejects:
         """Warns once, if there is something to warn of."""
         if not self.counts:
             return
-        where = f" They are listed in {path}." if path else " Hint: rejects= names a file to list them in."
+        where = f" The list is in {path}." if path else " Hint: rejects= names a file to list them in."
         unit = _UNIT_HINT if DEFECTS[LATE_TIME][1] in self.counts else ""
         bad = sum(self.counts.values())
-        warnings.warn(
-            f"{bad:,} of {n_rows:,} rows were left out: {self.by_reason()}.{where}{unit}", BadRowsWarning, stacklevel=3
-        )
+        left_out = f"{bad:,} of {n_rows:,} row{'' if n_rows == 1 else 's'} {'was' if bad == 1 else 'were'} left out"
+        warnings.warn(f"{left_out}: {self.by_reason()}.{where}{unit}", BadRowsWarning, stacklevel=3)
 
 
 def _row(block: Block, row: int, columns: Columns, source: str, lines_before: int) -> Row:

@@ -143,9 +143,10 @@ def table_block(
 def _plain(values: pa.Array) -> pa.Array:
     """Dictionaries decoded, every kind of string as large_string."""
     if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
+        # The values first: Arrow can not take from views of strings, which is what the categories of polars are.
+        return pa.DictionaryArray.from_arrays(values.indices, _plain(values.dictionary)).dictionary_decode()
     if pa.types.is_string(values.type) or pa.types.is_string_view(values.type):
-        values = values.cast(pa.large_string())
+        return values.cast(pa.large_string())
     return values
 
 

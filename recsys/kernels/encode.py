@@ -1,7 +1,8 @@
 """Ids to codes 0, 1, 2, … by order of first appearance: open-addressing hash tables over integers and over text.
 
 `find_*` only reads a table, so several threads may call it at once; `add_*` writes and belongs to one thread. A slot
-holds 0 when it is free. Tables have a power of two of slots and must stay at most half full.
+holds 0 when it is free. Tables have a power of two of slots and must stay at most half full. Integers from 0 on, up to the
+length of a second table, `direct`, are looked up there without a hash: most logs count their ids.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _MASK = 0x7FFFFFFF
 _MULTIPLIER = 0x5851F42D
 _FINAL_MULTIPLIER = 0x6C8E9CF5
 _BATCH = 256
-_ONE, _TWO, _THREE, _FOUR = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
+_ONE, _TWO, _THREE, _FOUR, _EIGHT = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4), np.uint64(8)
 
 
 @kernel
@@ -47,6 +48,12 @@ def _word(text, at):
 
 
 @kernel
+def _long_word(text, at):
+    """Eight bytes as one number: see `_word`."""
+    return _word(text, at) | _word(text, at + _FOUR) << 32
+
+
+@kernel
 def _text_hash(text, start, end):
     at = np.uint64(start)
     stop = np.uint64(end)
@@ -62,11 +69,14 @@ def _text_hash(text, start, end):
 
 
 @kernel
-def find_integers(slots, known, keys, codes):
-    """Fills `codes` (int32) with the code of each key, -1 for those not in the table. slots: int32, code + 1."""
+def find_integers(direct, slots, known, keys, codes):
+    """Fills `codes` (int32) with the code of each key, -1 for unknown ones. direct, slots: int32, code + 1."""
     mask = len(slots) - 1
     for k in range(len(keys)):
         key = keys[k]
+        if key >= 0 and key < len(direct):
+            codes[k] = direct[key] - 1
+            continue
         slot = _integer_hash(key) & mask
         while slots[slot] != 0 and known[slots[slot] - 1] != key:
             slot = (slot + 1) & mask
@@ -74,30 +84,39 @@ def find_integers(slots, known, keys, codes):
 
 
 @kernel
-def add_integers(slots, known, n_known, keys, codes):
+def add_integers(direct, slots, known, n_known, keys, codes):
     """Gives each key whose code is -1 one: that of its first appearance. Appends new keys to `known`; returns n_known."""
     mask = len(slots) - 1
     for k in range(len(keys)):
         if codes[k] >= 0:
             continue
         key = keys[k]
-        slot = _integer_hash(key) & mask
-        while slots[slot] != 0 and known[slots[slot] - 1] != key:
-            slot = (slot + 1) & mask
-        if slots[slot] == 0:
+        if key >= 0 and key < len(direct):
+            table = direct
+            slot = key
+        else:
+            table = slots
+            slot = _integer_hash(key) & mask
+            while slots[slot] != 0 and known[slots[slot] - 1] != key:
+                slot = (slot + 1) & mask
+        if table[slot] == 0:
             known[n_known] = key
             n_known += 1
-            slots[slot] = n_known
-        codes[k] = slots[slot] - 1
+            table[slot] = n_known
+        codes[k] = table[slot] - 1
     return n_known
 
 
 @kernel
-def rehash_integers(slots, known, n_known):
-    """Enters known[:n_known] into the empty table `slots`."""
+def rehash_integers(direct, slots, known, n_known):
+    """Enters known[:n_known] into the empty tables `direct` and `slots`."""
     mask = len(slots) - 1
     for code in range(n_known):
-        slot = _integer_hash(known[code]) & mask
+        key = known[code]
+        if key >= 0 and key < len(direct):
+            direct[key] = code + 1
+            continue
+        slot = _integer_hash(key) & mask
         while slots[slot] != 0:
             slot = (slot + 1) & mask
         slots[slot] = code + 1
@@ -105,21 +124,28 @@ def rehash_integers(slots, known, n_known):
 
 @kernel
 def _same_text(text, start, end, known_text, known_start, known_end):
+    # It returns at the first difference, which is rarely there, lest the compiler make a vector loop of what is so short.
     if np.int64(end) - np.int64(start) != known_end - known_start:
         return False
     at = np.uint64(start)
     stop = np.uint64(end)
     other = np.uint64(known_start)
-    different = np.int64(0)
-    while at + _FOUR <= stop:
-        different |= _word(text, at) ^ _word(known_text, other)
+    while at + _EIGHT <= stop:
+        if _long_word(text, at) != _long_word(known_text, other):
+            return False
+        at += _EIGHT
+        other += _EIGHT
+    if at + _FOUR <= stop:
+        if _word(text, at) != _word(known_text, other):
+            return False
         at += _FOUR
         other += _FOUR
     while at < stop:
-        different |= np.int64(text[at]) ^ np.int64(known_text[other])
+        if text[at] != known_text[other]:
+            return False
         at += _ONE
         other += _ONE
-    return different == 0
+    return True
 
 
 @kernel

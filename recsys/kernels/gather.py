@@ -29,6 +29,9 @@ SUM, COUNT, MAX, LAST = 0, 1, 2, 3
 
 # Entries that one thread sorts and merges before it takes the next rows.
 _ENTRIES_A_PIECE = 1 << 18
+# Rows of up to so many entries are ranked, longer ones sorted; the vector loops of ranking take `_LANES` at a time.
+_FEW, _LANES = 512, 16
+_LARGEST = np.int32(2**31 - 1)
 
 
 @kernel
@@ -48,12 +51,47 @@ def scatter(rows, values, next_place, out):
 
 
 @kernel
+def _rank(columns, n, taken, places):
+    """Fills places[:n] with the place of each of columns[:n] once they are sorted stably.
+
+    Each is compared with all: without branches vector units do that faster than sorting, as long as there are few. Room for
+    n rounded up to a multiple of `_LANES` is needed in `columns` and `taken`.
+    """
+    full = (n + _LANES - 1) // _LANES * _LANES
+    for k in range(n, full):
+        columns[k] = _LARGEST
+    for k in range(n):
+        taken[k] = 0
+    for k in range(n):
+        column = columns[k]
+        smaller = np.int32(0)
+        for other in range(full):
+            smaller = np.int32(smaller + np.int32(columns[other] < column))
+        places[k] = smaller + taken[smaller]
+        taken[smaller] += 1
+
+
+@kernel
+def _sort(columns, n, keys, places):
+    """As `_rank`, for any n."""
+    for k in range(n):
+        # The place in the row makes each key unique, so that any sort of the keys is stable.
+        keys[k] = np.int64(columns[k]) << 32 | k
+    keys[:n].sort()
+    for k in range(n):
+        places[keys[k] & 0xFFFFFFFF] = k
+
+
+@kernel
 def sort_rows(indptr, first, last, indices, weights, timestamps):
     """Sorts the entries of rows first to last - 1 by column, in place and stably."""
-    longest = 0
+    longest = _LANES
     for row in range(first, last):
         longest = max(longest, indptr[row + 1] - indptr[row])
     keys = np.empty(longest, np.int64)
+    places = np.empty(longest, np.int64)
+    taken = np.empty(_FEW, np.int32)
+    old_columns = np.empty(max(longest, _FEW), np.int32)
     old_weights = np.empty(longest, np.float32)
     old_timestamps = np.empty(longest if len(timestamps) else 0, np.int64)
     for row in range(first, last):
@@ -64,19 +102,19 @@ def sort_rows(indptr, first, last, indices, weights, timestamps):
             in_order &= indices[begin + k - 1] <= indices[begin + k]
         if in_order:
             continue
+        old_columns[:n] = indices[begin : begin + n]
+        old_weights[:n] = weights[begin : begin + n]
+        if n <= _FEW:
+            _rank(old_columns, n, taken, places)
+        else:
+            _sort(old_columns, n, keys, places)
         for k in range(n):
-            # The place in the row makes each key unique, so that any sort of the keys is stable.
-            keys[k] = np.int64(indices[begin + k]) << 32 | k
-            old_weights[k] = weights[begin + k]
+            indices[begin + places[k]] = old_columns[k]
+            weights[begin + places[k]] = old_weights[k]
         if len(timestamps):
             old_timestamps[:n] = timestamps[begin : begin + n]
-        keys[:n].sort()
-        for k in range(n):
-            old = keys[k] & 0xFFFFFFFF
-            indices[begin + k] = keys[k] >> 32
-            weights[begin + k] = old_weights[old]
-            if len(timestamps):
-                timestamps[begin + k] = old_timestamps[old]
+            for k in range(n):
+                timestamps[begin + places[k]] = old_timestamps[k]
 
 
 @kernel

@@ -18,6 +18,32 @@ _LATEST_SECONDS = 95_649_033_600
 _DAYS_BEFORE_MONTH = np.array([0, 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334])
 _DAYS_IN_MONTH = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 _POWERS_OF_TEN = 10.0 ** np.arange(23)
+_ZEROS = np.uint64(0x3030303030303030)
+_HIGH_HALVES = np.uint64(0xF0F0F0F0F0F0F0F0)
+_SIXES = np.uint64(0x0606060606060606)
+_EVEN_BYTES = np.uint64(0x00FF00FF00FF00FF)
+_EVEN_PAIRS = np.uint64(0x0000FFFF0000FFFF)
+_LOWER_HALF = np.uint64(0x00000000FFFFFFFF)
+
+
+@kernel
+def _up_to_eight_digits(text, end, n):
+    """The number that the `n` digits before `end` write, -1 if they are not all digits; 1 <= n <= 8 <= end.
+
+    Eight bytes are one word, whose first digit is the lowest byte. Its neighbours are joined: bytes to pairs, to fours, to one
+    number. What stands before the digits becomes leading zeros.
+    """
+    word = np.uint64(0)
+    for place in range(8):
+        word |= np.uint64(text[np.uint64(end - 8 + place)]) << np.uint64(8 * place)
+    before = np.uint64(64 - 8 * n)
+    word = (word ^ _ZEROS) >> before << before
+    if word & _HIGH_HALVES or (word + _SIXES) & _HIGH_HALVES:
+        return np.int64(-1)
+    word = (word * np.uint64(10) + (word >> np.uint64(8))) & _EVEN_BYTES
+    word = (word * np.uint64(100) + (word >> np.uint64(16))) & _EVEN_PAIRS
+    word = (word * np.uint64(10_000) + (word >> np.uint64(32))) & _LOWER_HALF
+    return np.int64(word)
 
 
 @kernel
@@ -34,6 +60,12 @@ def parse_integers(text, starts, ends, integers):
         digits = end - at
         if digits < 1 or digits > 19 or (text[at] == 48 and (digits > 1 or negative)):
             return k
+        if digits <= 8 and end >= 8:
+            number = _up_to_eight_digits(text, np.int64(end), np.int64(digits))
+            if number < 0:
+                return k
+            integers[k] = -number if negative else number
+            continue
         value = np.int64(0)  # kept at or below zero, where int64 reaches one further
         for place in range(at, end):
             digit = np.int64(text[place]) - 48
