@@ -228,4 +228,9 @@ def test_an_interruption_while_modules_are_imported_is_one_sentence(model, tmp_p
     time.sleep(after)
     process.send_signal(signal.SIGINT)
     code, _, stderr = finish(process)
-    assert (code, stderr) in [(1, "Error: Interrupted; nothing was half written.\n"), (0, ""), (-signal.SIGINT, "")]
+    # click ends the line of the terminal's ^C first when it is the one that was interrupted.
+    assert (code, stderr.lstrip("\n")) in [
+        (1, "Error: Interrupted; nothing was half written.\n"),
+        (0, ""),
+        (-signal.SIGINT, ""),
+    ]

@@ -154,9 +154,11 @@ def _writer(path: Path, suffix: str, schema: pa.Schema) -> Iterator[Callable[[pd
         with open(path, "w", encoding="utf-8") as handle:
             yield lambda frame: frame.to_json(handle, orient="records", lines=True, force_ascii=False)
         return
-    if suffix == ".parquet":
-        opened = pq.ParquetWriter(path, schema, compression="zstd")
-    else:
-        opened = pyarrow.csv.CSVWriter(path, schema, write_options=pyarrow.csv.WriteOptions(quoting_header="none"))
-    with opened as writer:
-        yield lambda frame: writer.write_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
+    # The file is opened here and not by Arrow, which keeps it open when its last write fails.
+    with open(path, "wb") as file:
+        if suffix == ".parquet":
+            opened = pq.ParquetWriter(file, schema, compression="zstd")
+        else:
+            opened = pyarrow.csv.CSVWriter(file, schema, write_options=pyarrow.csv.WriteOptions(quoting_header="none"))
+        with opened as writer:
+            yield lambda frame: writer.write_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
