@@ -1,7 +1,11 @@
 """ALS: the objective in the docstring is the one that is minimised, rows are solved exactly, bytes do not depend on threads."""
 
 import itertools
+import os
+import subprocess
+import sys
 from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
 
 import naive
 import numpy as np
@@ -239,3 +243,18 @@ def test_blas_threads_are_put_back_after_training(data):
     with Workers(2):
         assert all(threads == 1 for _, threads in blas())
     assert blas() == before
+
+
+@pytest.mark.compiled
+def test_bytes_do_not_depend_on_whether_kernels_come_from_the_compiler_or_from_its_cache(tmp_path):
+    program = (
+        "import sys, hashlib, recsys; sys.path.insert(0, sys.argv[1]); from conftest import random_interactions\n"
+        "model = recsys.ALS(factors=5, iterations=3).fit(random_interactions())\n"
+        "lists = model.recommend(k=5).score.to_numpy().tobytes()\n"
+        "print(hashlib.sha256(model.item_embeddings.vectors.tobytes() + lists).hexdigest())"
+    )
+    command = [sys.executable, "-c", program, str(Path(__file__).parent)]
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    cold, warm = (subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout for _ in "ab")
+    assert len(cold) == 65
+    assert cold == warm

@@ -7,6 +7,10 @@ interpreter lock, so `recsys.parallel.Workers` runs it on a block of rows a thre
 * `fast_kernel`: sums may be reordered and fused (that is what lets them use vector units). Infinities and NaN keep
   their meaning: `nnan` and `ninf` are never set.
 
+* `fast_part`: the same for a function that kernels of its file call, always compiled into them. Without that, a call could
+  reach a copy compiled on its own, with another order of sums, or not, depending on what the cache held: two runs would
+  differ in the last bit.
+
 Compiled code is cached beside the source (or where NUMBA_CACHE_DIR points), keyed by source file, processor and numba
 version. This is sound because no kernel calls a kernel of another file. NUMBA_DISABLE_JIT=1 runs them all as plain Python.
 """
@@ -15,9 +19,10 @@ from __future__ import annotations
 
 import numba
 
-__all__ = ["fast_kernel", "kernel"]
+__all__ = ["fast_kernel", "fast_part", "kernel"]
 
 _SAFE_FAST_MATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 
 kernel = numba.njit(nogil=True, cache=True, error_model="numpy")
 fast_kernel = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=_SAFE_FAST_MATH)
+fast_part = numba.njit(nogil=True, error_model="numpy", fastmath=_SAFE_FAST_MATH, forceinline=True)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsys.kernels._jit import fast_kernel
+from recsys.kernels._jit import fast_kernel, fast_part
 
 __all__ = ["observed_loss", "short_row_entries", "solve_long_rows", "solve_short_rows", "tile_rows"]
 
@@ -39,7 +39,7 @@ def tile_rows(factors: int) -> int:
     return max(512, _CACHED_FLOATS // factors)
 
 
-@fast_kernel
+@fast_part
 def _gather(fixed, indices, weights, terms, begin, count, block, a, b):
     """block[:count] = fixed[indices[begin : begin + count]], and the entries' a and b."""
     for j in range(count):
@@ -50,7 +50,7 @@ def _gather(fixed, indices, weights, terms, begin, count, block, a, b):
             block[j, k] = row[k]
 
 
-@fast_kernel
+@fast_part
 def _dots(block, j, vector):
     """block[j : j + 4] @ vector"""
     s0 = s1 = s2 = s3 = np.float32(0)
@@ -63,7 +63,7 @@ def _dots(block, j, vector):
     return s0, s1, s2, s3
 
 
-@fast_kernel
+@fast_part
 def _dot(block, j, vector):
     """block[j] @ vector"""
     total = np.float32(0)
@@ -72,7 +72,7 @@ def _dot(block, j, vector):
     return total
 
 
-@fast_kernel
+@fast_part
 def _add_products(block, a, count, vector, result):
     """result += block[:count].T @ (a[:count] * (block[:count] @ vector)), four rows at a time."""
     j = 0
@@ -89,7 +89,7 @@ def _add_products(block, a, count, vector, result):
         j += 1
 
 
-@fast_kernel
+@fast_part
 def _add_residual(block, a, b, count, x, residual, diagonal):
     """residual += block[:count].T @ (b - a * (block[:count] @ x));  diagonal += a @ block[:count]**2"""
     j = 0
@@ -112,7 +112,7 @@ def _add_residual(block, a, b, count, x, residual, diagonal):
         j += 1
 
 
-@fast_kernel
+@fast_part
 def _begin(residual, diagonal, direction):
     """Sets the first direction. Returns rho, the residual's square in the norm of the inverse diagonal."""
     rho = np.float32(0)
@@ -122,7 +122,7 @@ def _begin(residual, diagonal, direction):
     return rho
 
 
-@fast_kernel
+@fast_part
 def _step(x, residual, diagonal, direction, product, rho):
     """One conjugate gradient step along `direction`, whose product with the matrix is `product`. Returns the new rho."""
     curvature = np.float32(0)
@@ -140,7 +140,7 @@ def _step(x, residual, diagonal, direction, product, rho):
     return new_rho
 
 
-@fast_kernel
+@fast_part
 def _is_solved(rho, tolerance, x, diagonal):
     """Whether the estimated error of x is below `tolerance` of its size, both in the norm of the diagonal."""
     size = np.float32(0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsys.kernels._jit import fast_kernel, kernel
+from recsys.kernels._jit import fast_part, kernel
 
 __all__ = ["keep_best", "mask_columns", "rescore_sorted"]
 
@@ -97,7 +97,7 @@ def keep_best(scores, offset, best_scores, best_positions, counts):
         counts[row] = size
 
 
-@fast_kernel
+@fast_part
 def _dot(a, b):
     total = 0.0
     for k in range(len(a)):
