@@ -50,7 +50,7 @@ class ALS(Trainer):
     alpha: float = 1.0
     """Confidence per unit of weight in an observed pair."""
     unobserved_weight: float = 0.025
-    """α₀: how much it counts that everything not observed should score 0; more favours popular items less."""
+    """α₀: how strongly every pair, observed or not, is pulled towards a score of 0."""
     regularization_exponent: float = 1.0
     """ν: 1 regularises frequent rows in proportion to their entries, 0 all rows alike."""
     iterations: int = 16
