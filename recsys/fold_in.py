@@ -1,7 +1,7 @@
 """How a row that was not trained gets its vector, with the vectors of the other side fixed.
 
 A fold-in is a name and parameters; both are saved with the model, so that loading a model needs no trainer. May import
-errors, kernels and parallel.
+errors, interactions, kernels and parallel.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from recsys.errors import FormatError
+from recsys.interactions import Interactions
 from recsys.kernels import als
 from recsys.kernels.dense import gram, principal_axes
 from recsys.parallel import Workers
@@ -29,6 +30,11 @@ class Rows:
     indptr: np.ndarray
     indices: np.ndarray
     weights: np.ndarray
+
+    @classmethod
+    def of(cls, data: Interactions, side: str) -> Rows:
+        """All rows of one side of `data`, "users" or "items"; no copy."""
+        return cls(data.indptr, data.indices, data.weights) if side == "users" else cls(*data.by_item)
 
     def __len__(self) -> int:
         return len(self.indptr) - 1

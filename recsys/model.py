@@ -222,7 +222,7 @@ class Model:
 
     def _rows(self, positions: np.ndarray) -> Rows:
         """The history of users given by position."""
-        return Rows(self.history.indptr, self.history.indices, self.history.weights).take(positions)
+        return Rows.of(self.history, "users").take(positions)
 
     def _frame(self, ids: pa.Array, lists: RankedLists) -> pd.DataFrame:
         valid = np.arange(lists.positions.shape[1]) < lists.counts[:, None]
@@ -311,18 +311,14 @@ class Model:
             events.refuse_negative_weights("fold_in")
         history = self.history_with(events)
         if of == "users":
-            known, fixed, rows = (
-                self.user_embeddings,
-                self.item_embeddings,
-                Rows(history.indptr, history.indices, history.weights),
-            )
+            known, fixed = self.user_embeddings, self.item_embeddings
             ids, changed = history.users, history.users.positions(events.users)
         else:
-            known, fixed, rows = self.item_embeddings, self.user_embeddings, Rows(*history.by_item)
+            known, fixed = self.item_embeddings, self.user_embeddings
             ids, changed = history.items, history.items.positions(events.items)
         vectors = np.zeros((len(ids), known.dim), np.float32)
         vectors[: len(known)] = known.vectors
-        vectors[changed] = method.solve(rows.take(changed), fixed.vectors, num_threads, of=of)
+        vectors[changed] = method.solve(Rows.of(history, of).take(changed), fixed.vectors, num_threads, of=of)
         grown = Embeddings(ids, vectors, known.provenance)
         users, items = (grown, fixed) if of == "users" else (fixed, grown)
         provenance = {**self.provenance, "folded_in": {"of": of, "n": len(changed), "fingerprint": events.fingerprint}}
@@ -357,11 +353,12 @@ class Model:
         item_vectors = self.item_embeddings.vectors[kept_items]
         if self.fold_in_method is not None:
             sides = (
-                ("users", Rows(history.indptr, history.indices, history.weights), lost_users, user_vectors, item_vectors),
-                ("items", Rows(*history.by_item), lost_items, item_vectors, user_vectors),
+                ("users", lost_users, user_vectors, item_vectors),
+                ("items", lost_items, item_vectors, user_vectors),
             )
-            for of, rows, lost, vectors, fixed in sides:
-                vectors[lost] = self.fold_in_method.solve(rows.take(np.flatnonzero(lost)), fixed, num_threads, of=of)
+            for of, lost, vectors, fixed in sides:
+                rows = Rows.of(history, of).take(np.flatnonzero(lost))
+                vectors[lost] = self.fold_in_method.solve(rows, fixed, num_threads, of=of)
         counts = {
             "users": len(self.users) - len(history.users),
             "items": len(self.items) - len(history.items),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +14,8 @@ from recsys.interactions import Interactions
 from recsys.kernels.dense import gram, principal_axes, rotate
 from recsys.model import Model
 from recsys.parallel import Workers
-from recsys.trainers.base import Factors, Run, Trainer, refuse_idle_factors, require_finite
+from recsys.trainers.alternating import AlternatingRun
+from recsys.trainers.base import Factors, Run, Trainer, refuse_idle_factors
 
 __all__ = ["ALS"]
 
@@ -92,35 +92,25 @@ class ALS(Trainer):
         )
 
 
-class _AlsRun(Run):
+class _AlsRun(AlternatingRun):
     def __init__(self, trainer: ALS, train: Interactions) -> None:
-        self.epochs = trainer.iterations
-        self._trainer, self._train, self._problem = trainer, train, trainer._problem
-        self._rows = Rows(train.indptr, train.indices, train.weights)
-        self._columns = Rows(*train.by_item)
+        super().__init__(trainer, train)
+        self._trainer, self._problem = trainer, trainer._problem
         generator = np.random.default_rng(trainer.random_state)
         scale = np.float32(0.1 / np.sqrt(trainer.factors))  # Rendle et al. 2022, section 3.3
         self._users, self._items = (
             generator.standard_normal((n, trainer.factors), dtype=np.float32) * scale for n in train.shape
         )
 
-    def train_epoch(self) -> dict[str, float]:
-        with Workers(self._trainer.num_threads) as workers:
-            self._half_sweep(self._rows, self._users, self._items, workers)
-            require_finite(self._users, self._train.users)
-            self._half_sweep(self._columns, self._items, self._users, workers)
-            require_finite(self._items, self._train.items)
-            if not self._trainer.track_loss:
-                return {}
-            loss = self._problem.loss(self._rows, self._users, self._items, self._columns.counts, workers)
-            return {"loss": loss}
-
     def _half_sweep(self, rows: Rows, solved: np.ndarray, fixed: np.ndarray, workers: Workers, exact: bool = False) -> None:
         eigenvalues, axes = principal_axes(gram(fixed, workers))
         rotate(fixed, axes, workers)
         rotate(solved, axes, workers)
-        steps, tolerance = (MANY_STEPS, EXACT) if exact else (self._trainer.cg_steps, EXACT)
-        self._problem.improve(rows, fixed, eigenvalues, solved, workers, steps=steps, tolerance=tolerance)
+        steps = MANY_STEPS if exact else self._trainer.cg_steps
+        self._problem.improve(rows, fixed, eigenvalues, solved, workers, steps=steps, tolerance=EXACT)
+
+    def _loss(self, workers: Workers) -> float:
+        return self._problem.loss(self._rows, self._users, self._items, self._columns.counts, workers)
 
     def factors(self) -> Factors:
         users, items = self._users.copy(), self._items.copy()
@@ -150,9 +140,3 @@ class _AlsRun(Run):
         for vectors, ids, known in sides:
             positions = known.ids.positions(ids, unknown="ignore")
             vectors[positions >= 0] = known.vectors[positions[positions >= 0]]
-
-    def state(self) -> dict[str, np.ndarray]:
-        return {"users": self._users, "items": self._items}
-
-    def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        self._users, self._items = state["users"], state["items"]

@@ -109,7 +109,6 @@ class Trainer(ABC):
             the training ends with that model.
         checkpoint : a directory that holds the state after every epoch; it goes when the training is complete.
         resume : go on from `checkpoint` if it is there; refused (`ParameterError`) when it is of other data or settings.
-
         warm_start : a model whose vectors are where known ids start from; new ids start as they always do.
 
         Raises `DataError` if there is nothing to train on or the data do not suit this trainer.

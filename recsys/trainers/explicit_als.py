@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,7 +12,8 @@ from recsys.fold_in import EXACT, BiasedLeastSquares, Rows
 from recsys.interactions import Interactions
 from recsys.model import Model
 from recsys.parallel import Workers
-from recsys.trainers.base import Factors, Run, Trainer, refuse_idle_factors, require_finite
+from recsys.trainers.alternating import AlternatingRun
+from recsys.trainers.base import Factors, Run, Trainer, refuse_idle_factors
 
 __all__ = ["ExplicitALS"]
 
@@ -72,34 +72,25 @@ class ExplicitALS(Trainer):
         return _ExplicitRun(self, train)
 
 
-class _ExplicitRun(Run):
+class _ExplicitRun(AlternatingRun):
     """Rows [x, b] of both sides, (n, factors + 1) float32 each."""
 
     def __init__(self, trainer: ExplicitALS, train: Interactions) -> None:
-        self.epochs = trainer.iterations
-        self._trainer, self._train = trainer, train
+        super().__init__(trainer, train)
+        self._trainer = trainer
         self._problem = BiasedLeastSquares(
             mean=float(train.weights.mean(dtype=np.float64)),
             regularization=trainer.regularization,
             regularization_exponent=trainer.regularization_exponent,
         )
-        self._rows = Rows(train.indptr, train.indices, train.weights)
-        self._columns = Rows(*train.by_item)
         generator = np.random.default_rng(trainer.random_state)
         self._users, self._items = (_initial_rows(n, trainer.factors, generator) for n in train.shape)
 
-    def train_epoch(self) -> dict[str, float]:
-        with Workers(self._trainer.num_threads) as workers:
-            self._half_sweep(self._rows, self._users, self._items, workers)
-            require_finite(self._users, self._train.users)
-            self._half_sweep(self._columns, self._items, self._users, workers)
-            require_finite(self._items, self._train.items)
-            if not self._trainer.track_loss:
-                return {}
-            return {"loss": self._problem.loss(self._rows, self._users, self._items, self._columns.counts, workers)}
-
     def _half_sweep(self, rows: Rows, solved: np.ndarray, fixed: np.ndarray, workers: Workers) -> None:
         self._problem.improve(rows, fixed, solved, workers, steps=self._trainer.cg_steps, tolerance=EXACT)
+
+    def _loss(self, workers: Workers) -> float:
+        return self._problem.loss(self._rows, self._users, self._items, self._columns.counts, workers)
 
     def factors(self) -> Factors:
         items = self._problem.to_vectors(self._items, "items")
@@ -120,12 +111,6 @@ class _ExplicitRun(Run):
             positions = known.ids.positions(ids, unknown="ignore")
             # Taken apart with the new mean: an item keeps b + μ, whatever the new ratings do to μ.
             rows[positions >= 0] = self._problem.from_vectors(known.vectors[positions[positions >= 0]], of)
-
-    def state(self) -> dict[str, np.ndarray]:
-        return {"users": self._users, "items": self._items}
-
-    def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        self._users, self._items = state["users"], state["items"]
 
 
 def _initial_rows(n: int, factors: int, generator: np.random.Generator) -> np.ndarray:

@@ -1,0 +1,65 @@
+"""What alternating least squares trainers have in common: two sides, solved in turn with the other one fixed.
+
+May import trainers.base and what lies below trainers.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+from recsys.fold_in import Rows
+from recsys.interactions import Interactions
+from recsys.parallel import Workers
+from recsys.trainers.base import Run, require_finite
+
+__all__ = ["AlternatingRun"]
+
+
+class _Settings(Protocol):
+    @property
+    def iterations(self) -> int: ...
+    @property
+    def num_threads(self) -> int | None: ...
+    @property
+    def track_loss(self) -> bool: ...
+
+
+class AlternatingRun(Run):
+    """A run whose epoch is a sweep: users with the items fixed, then items with the users fixed.
+
+    A subclass sets `_users` and `_items`, one row of float32 an id, and says how a half sweep and the loss go.
+    """
+
+    _users: np.ndarray
+    _items: np.ndarray
+
+    def __init__(self, settings: _Settings, train: Interactions) -> None:
+        self.epochs = settings.iterations
+        self._settings, self._train = settings, train
+        self._rows, self._columns = Rows.of(train, "users"), Rows.of(train, "items")
+
+    @abstractmethod
+    def _half_sweep(self, rows: Rows, solved: np.ndarray, fixed: np.ndarray, workers: Workers) -> None:
+        """Moves `solved` in place towards its minimum given `fixed`."""
+
+    @abstractmethod
+    def _loss(self, workers: Workers) -> float:
+        """The objective as it stands."""
+
+    def train_epoch(self) -> dict[str, float]:
+        with Workers(self._settings.num_threads) as workers:
+            self._half_sweep(self._rows, self._users, self._items, workers)
+            require_finite(self._users, self._train.users)
+            self._half_sweep(self._columns, self._items, self._users, workers)
+            require_finite(self._items, self._train.items)
+            return {"loss": self._loss(workers)} if self._settings.track_loss else {}
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"users": self._users, "items": self._items}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        self._users, self._items = state["users"], state["items"]
