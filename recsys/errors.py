@@ -7,7 +7,9 @@ line ends with exit code 2); any other `RecsysError` says that the machine or th
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Iterable, Sequence
+from types import ModuleType
 
 __all__ = [
     "DataError",
@@ -20,6 +22,7 @@ __all__ = [
     "UnknownIdError",
     "closest_hint",
     "quote_some",
+    "require_extra",
 ]
 
 
@@ -75,3 +78,14 @@ def closest_hint(name: str, options: Sequence[str]) -> str:
         lowered = {option.lower(): option for option in options}
         close = [lowered[match] for match in difflib.get_close_matches(name.lower(), list(lowered), n=1, cutoff=0.5)]
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def require_extra(module: str, extra: str, feature: str) -> ModuleType:
+    """The optional `module`, imported where it is used. Raises `MissingExtraError` that names the extra which brings it."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        # A package that is there but lacks one of its own is broken, which no extra of ours mends.
+        if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
+            raise
+        raise MissingExtraError(feature, extra) from None
