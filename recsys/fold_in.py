@@ -88,6 +88,18 @@ class FoldIn(ABC):
         fixed : (m, dim) the item vectors. The contributions sum to the score less `base(query)`.
         """
 
+    @abstractmethod
+    def features(self, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(m, d) float32 features f of the item vectors `fixed` and (d,) float64 `dense`, such that a user's vector solves
+
+            (diag(dense + λ_u) + Σ a f fᵀ) x = Σ t f    with a, t and λ_u as `entry_terms` has them,
+
+        and entry j adds t_j f_jᵀ (…)⁻¹ f_i to the score of item i: `contributions` for many users and items at once."""
+
+    @abstractmethod
+    def entry_terms(self, rows: Rows, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(nnz,) a and (nnz,) t of each entry and (n,) λ_u of each row, float32 (see `features`)."""
+
     def base(self, query: np.ndarray) -> float:
         """The part of the score of an item vector `query` (dim,) that is the same whatever the user has."""
         return 0.0
@@ -97,9 +109,9 @@ class FoldIn(ABC):
 class WeightedLeastSquares(FoldIn):
     """The row that minimises  Σ_S b (1 - s)² - (b - a) s² + α₀ Σ_all s² + λ (n + α₀ m)^ν ‖x‖²  with s = x · y_j.
 
-    S are the row's n entries, m the number of fixed vectors, a = alpha · w, b = a + target. With target = 0 this is the
-    objective of Rendle et al. (RecSys 2022), with target = α₀ that of Hu, Koren & Volinsky (ICDM 2008), where an
-    observed pair has confidence α₀ + alpha · w and every other pair α₀.
+    S are the row's n entries, m the number of fixed vectors, a = alpha · w - less, b = a + target. With target = less = 0 this
+    is the objective of Rendle et al. (RecSys 2022), with target = α₀ that of Hu, Koren & Volinsky (ICDM 2008), where an
+    observed pair has confidence α₀ + alpha · w and every other pair α₀. With less = α₀ too the confidence is alpha · w.
     """
 
     name: ClassVar[str] = "weighted_least_squares"
@@ -109,11 +121,12 @@ class WeightedLeastSquares(FoldIn):
     unobserved_weight: float
     regularization: float
     regularization_exponent: float
+    less: float = 0.0
 
     @property
     def _terms(self) -> np.ndarray:
-        """(a₁, a₀, b₁, b₀) of the kernels: a = alpha · w, b = alpha · w + target."""
-        return np.array([self.alpha, 0, self.alpha, self.target], np.float32)
+        """(a₁, a₀, b₁, b₀) of the kernels."""
+        return np.array([self.alpha, -self.less, self.alpha, self.target - self.less], np.float32)
 
     def ridge(self, counts: np.ndarray, n_fixed: int) -> np.ndarray:
         """(n,) float32: λ (n + α₀ m)^ν for rows of `counts` entries."""
@@ -151,12 +164,23 @@ class WeightedLeastSquares(FoldIn):
         With A the row's matrix the score is queryᵀ A⁻¹ Σ b_j y_j, a sum over the entries (Hu et al. 2008, section 5).
         """
         vectors = fixed[row.indices].astype(np.float64)
-        a = self.alpha * row.weights.astype(np.float64)
+        a = self.alpha * row.weights.astype(np.float64) - self.less
         with Workers(1) as workers:
             matrix = self.unobserved_weight * gram(fixed, workers)
         matrix += (vectors.T * a) @ vectors
         matrix[np.diag_indices_from(matrix)] += self.ridge(row.counts, len(fixed))[0]
         return np.asarray((a + self.target) * (vectors @ np.linalg.solve(matrix, query.astype(np.float64))))
+
+    def features(self, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The vectors in their principal axes, where the part of the matrix that all users share is diagonal."""
+        with Workers(1) as workers:
+            eigenvalues, axes = principal_axes(gram(fixed, workers))
+        return np.ascontiguousarray(fixed @ axes.astype(np.float32)), self.unobserved_weight * eigenvalues
+
+    def entry_terms(self, rows: Rows, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """a = alpha · w - less, t = a + target."""
+        a = np.float32(self.alpha) * rows.weights - np.float32(self.less)
+        return a, a + np.float32(self.target), self.ridge(rows.counts, len(fixed))
 
     def loss(self, rows: Rows, row_vectors: np.ndarray, fixed: np.ndarray, n_entries: np.ndarray, workers: Workers) -> float:
         """The whole objective over both sides; `n_entries` (m,) counts the entries of each fixed vector."""
@@ -167,10 +191,12 @@ class WeightedLeastSquares(FoldIn):
             rows.blocks(),
         )  # fmt: skip
         everywhere = self.unobserved_weight * float((gram(row_vectors, workers) * gram(fixed, workers)).sum())
-        penalty = 0.0
-        for vectors, counts, others in ((row_vectors, rows.counts, len(fixed)), (fixed, n_entries, len(rows))):
-            penalty += float(self.ridge(counts, others) @ np.einsum("ij,ij->i", vectors, vectors))
+        penalty = self.penalty(row_vectors, rows.counts, len(fixed)) + self.penalty(fixed, n_entries, len(rows))
         return float(sum(observed)) + everywhere + penalty
+
+    def penalty(self, vectors: np.ndarray, counts: np.ndarray, n_others: int) -> float:
+        """λ Σ (n + α₀ m)^ν ‖x‖² of one side's `vectors` (n, dim) with `counts` entries each, beside m = `n_others`."""
+        return float(self.ridge(counts, n_others).astype(np.float64) @ np.einsum("ij,ij->i", vectors, vectors))
 
 
 @dataclass(frozen=True)
@@ -243,6 +269,14 @@ class BiasedLeastSquares(FoldIn):
         matrix[np.diag_indices_from(matrix)] += self.ridge(row.counts)[0]
         return np.asarray((row.weights - bases) * (features @ np.linalg.solve(matrix, query[:-1].astype(np.float64))))
 
+    def features(self, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """[y, 1] of each item; no part of the matrix is shared by all users."""
+        return np.ascontiguousarray(fixed[:, :-1]), np.zeros(fixed.shape[1] - 1)
+
+    def entry_terms(self, rows: Rows, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """a = 1, t = r - μ - b_j."""
+        return np.ones_like(rows.weights), rows.weights - fixed[rows.indices, -1], self.ridge(rows.counts)
+
     def base(self, query: np.ndarray) -> float:
         """b + μ of the item vector `query`: what a user without ratings is predicted to give."""
         return float(query[-1])
@@ -260,10 +294,11 @@ class BiasedLeastSquares(FoldIn):
             rows.blocks(),
         )
         rest = float(np.einsum("i,i->", targets.weights, targets.weights - 1, dtype=np.float64))
-        penalty = 0.0
-        for side, counts in ((solved, rows.counts), (fixed, n_entries)):
-            penalty += float(self.ridge(counts) @ np.einsum("ij,ij->i", side, side))
-        return float(sum(observed)) + rest + penalty
+        return float(sum(observed)) + rest + self.penalty(solved, rows.counts) + self.penalty(fixed, n_entries)
+
+    def penalty(self, solved: np.ndarray, counts: np.ndarray) -> float:
+        """λ Σ n^ν ‖x‖² of one side's rows (n, any) with `counts` entries each."""
+        return float(self.ridge(counts).astype(np.float64) @ np.einsum("ij,ij->i", solved, solved))
 
     def _targets(self, rows: Rows, fixed: np.ndarray) -> Rows:
         """The rows with targets r - (μ + b_j) instead of ratings, b_j being the last column of `fixed`."""

@@ -8,12 +8,13 @@ A plain thread pool is used instead of numba's own parallel loops: those need Op
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from recsys.errors import ParameterError
 
@@ -30,6 +31,18 @@ def available_cpus() -> int:
     return os.cpu_count() or 1
 
 
+def _thread_pools() -> ThreadpoolController:
+    """The process's libraries with threads of their own. Looking for them takes longer than a small search, so it is done
+    again only when modules were imported since, which may have brought some."""
+    global _known_pools
+    if _known_pools is None or _known_pools[0] != len(sys.modules):
+        _known_pools = len(sys.modules), ThreadpoolController()
+    return _known_pools[1]
+
+
+_known_pools: tuple[int, ThreadpoolController] | None = None
+
+
 class Workers:
     """A pool of threads, used as a context manager; inside it BLAS runs on one thread per worker and is put back after.
 
@@ -42,7 +55,7 @@ class Workers:
         self.num_threads = num_threads or available_cpus()
 
     def __enter__(self) -> Workers:
-        self._blas = threadpool_limits(limits=1, user_api="blas")
+        self._blas = _thread_pools().limit(limits=1, user_api="blas")
         self._pool = ThreadPoolExecutor(self.num_threads) if self.num_threads > 1 else None
         return self
 

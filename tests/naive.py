@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -38,6 +39,100 @@ def ndcg(ranked, relevant, k):
     return gain / sum(1 / math.log2(rank + 1) for rank in range(1, min(k, len(relevant)) + 1))
 
 
+def recall_capped(ranked, relevant, k):
+    return len(set(ranked[:k]) & relevant) / min(k, len(relevant))
+
+
+def r_precision(ranked, relevant, k=None):
+    return len(set(ranked[: len(relevant)]) & relevant) / len(relevant)
+
+
+def ndcg_graded(ranked, gains, k):
+    """gains: {relevant item: gain}"""
+
+    def discounted(values):
+        return sum(value / math.log2(rank + 1) for rank, value in enumerate(values[:k], 1))
+
+    ideal = discounted(sorted(gains.values(), reverse=True))
+    return discounted([gains.get(item, 0) for item in ranked]) / ideal if ideal else math.nan
+
+
+def auc(scores, relevant, hidden):
+    """scores: of all items by position; relevant positions beyond them are unknown; hidden: positions that are not shown."""
+    others = [scores[item] for item in range(len(scores)) if item not in relevant and item not in hidden]
+    found = [scores[item] for item in relevant if item < len(scores) and item not in hidden]
+    if not others:
+        return math.nan
+    won = sum((mine > other) + (mine == other) / 2 for mine in found for other in others)
+    return won / len(relevant) / len(others)
+
+
+# ---- metrics of what is shown: profiles are the sets of items in each user's history --------------------------------------
+
+
+def popularity(item, profiles):
+    return sum(item in profile for profile in profiles) / sum(bool(profile) for profile in profiles)
+
+
+def mean_or_nan(values):
+    values = list(values)
+    return sum(values) / len(values) if values else math.nan
+
+
+def average_popularity(ranked, profiles, k):
+    return mean_or_nan(popularity(item, profiles) for item in ranked[:k])
+
+
+def novelty(ranked, profiles, k):
+    least = 1 / sum(bool(profile) for profile in profiles)
+    return mean_or_nan(-math.log2(max(popularity(item, profiles), least)) for item in ranked[:k])
+
+
+def intra_list_diversity(ranked, vectors, k):
+    def cosine(one, other):
+        lengths = math.sqrt(sum(one**2) * sum(other**2))
+        return sum(one * other) / lengths if lengths else 0.0
+
+    return mean_or_nan(1 - cosine(vectors[i], vectors[j]) for i, j in itertools.combinations(ranked[:k], 2))
+
+
+def feature_diversity(ranked, rows, k):
+    """rows: for each item its values, None for a missing one."""
+    pairs = [(rows[i], rows[j]) for i, j in itertools.combinations(ranked[:k], 2)]
+    return mean_or_nan(a is None or b is None or a != b for one, other in pairs for a, b in zip(one, other, strict=True))
+
+
+def serendipity(ranked, relevant, profiles, own, n_items, k):
+    """own: the profile of the user, whose items are in no list."""
+    by_popularity = sorted(range(n_items), key=lambda item: (-popularity(item, profiles), item))
+    expected = [item for item in by_popularity if item not in own][:k]
+    return len((set(ranked[:k]) & relevant) - set(expected)) / k
+
+
+def coverage(lists, n_items, k):
+    return len({item for ranked in lists for item in ranked[:k]}) / n_items
+
+
+def gini(lists, n_items, k):
+    """Half the mean difference between two items, over the mean."""
+    shown = [sum(item in ranked[:k] for ranked in lists) for item in range(n_items)]
+    if not sum(shown):
+        return math.nan
+    return sum(abs(one - other) for one in shown for other in shown) / (2 * n_items * sum(shown))
+
+
+def personalisation(lists, n_items, k):
+    return mean_or_nan(1 - len(set(a[:k]) & set(b[:k])) / k for a, b in itertools.combinations(lists, 2))
+
+
+def popularity_lift(lists, owns, profiles, k):
+    both = [(ranked[:k], own) for ranked, own in zip(lists, owns, strict=True) if ranked[:k] and own]
+    if not both:
+        return math.nan
+    above, below = (sum(average_popularity(sorted(row), profiles, None) for row in rows) for rows in zip(*both, strict=True))
+    return above / below - 1
+
+
 def shared_entries(rows, other_rows):
     """rows: (number of the row in other_rows, its columns), one a row; for each entry, whether the other row has it too."""
     return [column in other_rows[other] for other, columns in rows for column in columns]
@@ -54,7 +149,8 @@ def dense_loss(weights, users, items, *, alpha, unobserved_weight, regularizatio
     if weighting == "rendle2022":
         fit = (c * (1 - scores) ** 2)[observed].sum() + unobserved_weight * (scores**2).sum()
     else:
-        fit = ((unobserved_weight + c) * (observed - scores) ** 2).sum()
+        confidence = unobserved_weight + c if weighting == "hu2008" else np.where(observed, c, unobserved_weight)
+        fit = (confidence * (observed - scores) ** 2).sum()
     n_users, n_items = weights.shape
     user_ridge = regularization * (observed.sum(axis=1) + unobserved_weight * n_items) ** exponent
     item_ridge = regularization * (observed.sum(axis=0) + unobserved_weight * n_users) ** exponent
@@ -66,8 +162,8 @@ def best_user(row, items, *, alpha, unobserved_weight, regularization, exponent,
     observed = ~np.isnan(row)
     if not observed.any():
         return np.zeros(items.shape[1])
-    a = alpha * row[observed]
-    b = a + (unobserved_weight if weighting == "hu2008" else 0)
+    a = alpha * row[observed] - (unobserved_weight if weighting == "implicit" else 0)
+    b = a + (0 if weighting == "rendle2022" else unobserved_weight)
     y = items[observed]
     ridge = regularization * (observed.sum() + unobserved_weight * len(items)) ** exponent
     matrix = unobserved_weight * items.T @ items + (y.T * a) @ y + ridge * np.eye(items.shape[1])
@@ -80,6 +176,36 @@ def ranked(query, items, k, skip=(), candidates=None):
     scores = [(float(np.float32(np.dot(query.astype(np.float64), items[i].astype(np.float64)))), i) for i in allowed]
     scores = [(score, i) for score, i in scores if i not in set(skip)]
     return [(i, score) for score, i in sorted(scores, key=lambda pair: (-pair[0], pair[1]))[:k]]
+
+
+# ---- re-ranking and reasons -----------------------------------------------------------------------------------------
+
+
+def chosen(pool, k, *, diversity, calibration, units, groups, wanted):
+    """Positions chosen from pool [(position, score)], best first, by the greedy objective as it is written."""
+    high, low = pool[0][1], pool[-1][1]
+    left, taken = list(pool), []
+    while left and len(taken) < k:
+        values = []
+        for position, score in left:
+            relevance = (score - low) / (high - low) if high > low else 1.0
+            value = (1 - diversity - calibration) * relevance
+            if taken:
+                value -= diversity * max(float(units[position] @ units[other]) for other in taken)
+            together = [groups[other] for other in [*taken, position]]
+            for group, share in enumerate(wanted):
+                if share > 0:
+                    mixed = 0.99 * together.count(group) / len(together) + 0.01 * share
+                    value -= calibration * share * math.log(share / mixed)
+            values.append(value)
+        taken.append(left.pop(int(np.argmax(values)))[0])
+    return taken
+
+
+def carried(contributions, r):
+    """[(place, contribution)] of the r largest positive ones, ties to the first."""
+    order = sorted(range(len(contributions)), key=lambda place: (-contributions[place], place))
+    return [(place, contributions[place]) for place in order[:r] if contributions[place] > 0]
 
 
 # ---- ratings: rows [x, b] of both sides, a dense (n_users, n_items) matrix of ratings, NaN where there is none ---------
@@ -123,3 +249,30 @@ def gather_events_naively(events, rule):
         last = [weight for weight, time in entries if time == latest][-1]
         merged[pair] = ({"sum": sum(weights), "count": len(weights), "max": max(weights), "last": last}[rule], latest)
     return merged
+
+
+# ---- resampling ---------------------------------------------------------------------------------------------------
+
+
+def draw_counts(words, n):
+    """words: for each resample n numbers below 2^32; how often each of 0 … n - 1 is drawn by them."""
+    return [[[word * n >> 32 for word in row[:n]].count(number) for number in range(n)] for row in words]
+
+
+def signed_sums(values, words):
+    """words: for each resample numbers of 64 bits; row i of `values` counts plus where bit i % 64 of word i // 64 is set."""
+    sums = []
+    for row in words:
+        signs = [1 if row[i // 64] >> (i % 64) & 1 else -1 for i in range(len(values))]
+        sums.append([sum(sign * value for sign, value in zip(signs, column, strict=True)) for column in values.T])
+    return sums
+
+
+def kept_finds(found, seen, allowed):
+    """The positions that are no gap (-1), not seen, and allowed, in order."""
+    return [position for position in found if position >= 0 and position not in seen and (allowed is None or allowed[position])]
+
+
+def promise(query, middle):
+    """Of a list of items, by its middle and, in the last column, what the query's length is multiplied by."""
+    return sum(float(a) * float(b) for a, b in zip(query, middle[:-1], strict=True)) + np.linalg.norm(query) * middle[-1]

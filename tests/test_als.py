@@ -11,6 +11,8 @@ import naive
 import numpy as np
 import pytest
 from conftest import random_interactions
+from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
 
 import recsys
 from recsys.errors import DataError, ParameterError
@@ -22,6 +24,8 @@ OBJECTIVES = [
     {"weighting": "rendle2022", "regularization": 0.01, "regularization_exponent": 1.0, "unobserved_weight": 0.1},
     {"weighting": "rendle2022", "regularization": 0.3, "regularization_exponent": 0.5, "unobserved_weight": 0.5, "alpha": 2.0},
     {"weighting": "hu2008", "regularization": 0.5, "regularization_exponent": 0.0, "unobserved_weight": 1.0, "alpha": 3.0},
+    # Observed pairs with less confidence than unobserved ones are among these.
+    {"weighting": "implicit", "regularization": 0.5, "regularization_exponent": 0.0, "unobserved_weight": 1.0, "alpha": 0.4},
 ]
 
 
@@ -215,7 +219,7 @@ def test_nothing_to_train_on_is_refused(data):
         ({"alpha": float("nan")}, "`alpha`"),
         ({"unobserved_weight": "much"}, "`unobserved_weight`"),
         ({"regularization_exponent": -1}, "must be a finite number >= 0"),
-        ({"weighting": "hu"}, r"must be 'rendle2022' or 'hu2008'\. Got 'hu'"),
+        ({"weighting": "hu"}, r"must be 'rendle2022', 'hu2008', 'implicit'\. Got 'hu'"),
         ({"random_state": -1}, "`random_state`"),
         ({"num_threads": 0}, "`num_threads`"),
     ],
@@ -258,3 +262,26 @@ def test_bytes_do_not_depend_on_whether_kernels_come_from_the_compiler_or_from_i
     cold, warm = (subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout for _ in "ab")
     assert len(cold) == 65
     assert cold == warm
+
+
+def test_hyperparameters_of_implicit_give_the_loss_that_implicit_computes(data):
+    from implicit.als import AlternatingLeastSquares
+
+    found = {}
+    with threadpool_limits(limits=1, user_api="blas"):
+        theirs = AlternatingLeastSquares(
+            factors=6, regularization=0.3, alpha=0.7, iterations=30, calculate_training_loss=True, random_state=0, num_threads=1
+        )
+        theirs.fit(csr_matrix(data.to_csr()), show_progress=False, callback=lambda *values: found.update(loss=values[-1]))
+    trainer = recsys.ALS.like_implicit(factors=6, regularization=0.3, alpha=0.7, iterations=30, track_loss=True)
+    run = trainer.start(data)
+    for _ in range(30):
+        ours = run.train_epoch()["loss"]
+    # It divides by the confidences of all pairs; both have settled in the same minimum, or ours in a better one.
+    observed = 0.7 * data.weights.sum() + np.prod(data.shape) - len(data)
+    assert found["loss"] * observed == pytest.approx(ours, rel=2e-2)
+    mine = naive.dense_loss(
+        dense_weights(data), theirs.user_factors, theirs.item_factors, alpha=0.7, unobserved_weight=1.0, regularization=0.3,
+        exponent=0.0, weighting="implicit",
+    )  # fmt: skip
+    assert found["loss"] * observed == pytest.approx(mine, rel=1e-4)

@@ -39,6 +39,38 @@ def test_each_fit_is_watched_anew():
     assert first.item_embeddings.vectors.tobytes() == second.item_embeddings.vectors.tobytes()
 
 
+def test_errors_of_ratings_are_watched_for_falling():
+    watch = recsys.EarlyStopping(VALIDATION, "RMSE", patience=2)
+    model = recsys.ExplicitALS(factors=30, iterations=30, regularization=0.01).fit(TRAIN, callback=watch)
+    values = [value for _, value in watch.history]
+    assert len(values) < 30
+    assert values.index(min(values)) == len(values) - 3
+    found = recsys.evaluate_ratings(model, VALIDATION).summary()
+    assert found["mean"][0] == pytest.approx(min(values), rel=1e-12)
+    assert watch.best_epoch == model.provenance["training"]["epochs"]
+    assert watch.best.summary()["low"][0] == found["low"][0]
+
+
+def test_errors_of_ratings_are_refused_where_none_are_predicted():
+    watch = recsys.EarlyStopping(VALIDATION, "mae")
+    with pytest.raises(ParameterError, match="'mae' judges predicted ratings, and als predicts none"):
+        recsys.ALS(factors=4).fit(TRAIN, callback=watch)
+
+
+def test_users_held_out_of_training_are_folded_in_before_they_are_judged():
+    cut = recsys.split.users(random_interactions(300, 120, 0.15, seed=4), test_fraction=0.2)
+    watch = recsys.EarlyStopping(cut.test, "ndcg@10", fold_in=cut.fold_in)
+    model = recsys.ALS(factors=8, iterations=3).fit(cut.train, callback=watch)
+    folded = model.fold_in(cut.fold_in, unknown="skip")
+    assert recsys.evaluate(folded, cut.test, "ndcg@10").summary()["mean"][0] == max(value for _, value in watch.history)
+
+
+def test_overlap_and_threads_are_handed_on():
+    watch = recsys.EarlyStopping(TRAIN, "ndcg@10", overlap="keep", num_threads=1)
+    recsys.ALS(factors=4, iterations=1).fit(TRAIN, callback=watch)
+    assert [value for _, value in watch.history] == [0.0]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -46,6 +78,9 @@ def test_each_fit_is_watched_anew():
         ({"metric": "ndcg@10,recall@10"}, "watches one metric"),
         ({"patience": 0}, "`patience` parameter of EarlyStopping must be an int >= 1"),
         ({"every": 1.5}, "`every`"),
+        ({"patience": True}, "`patience`"),
+        ({"metric": "gini@10"}, "watches how well relevant items are ranked"),
+        ({"fold_in": "file"}, "`fold_in` of EarlyStopping takes Interactions"),
         ({"validation": None}, "EarlyStopping takes Interactions"),
     ],
 )

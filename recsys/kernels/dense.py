@@ -1,13 +1,14 @@
-"""Tall thin matrices: Gram matrix and rotation in blocks of rows over worker threads, one BLAS thread a block.
+"""Tall thin matrices: Gram matrix and rotation in blocks of rows over worker threads.
 
-Imports `recsys.parallel` only. Blocks do not depend on the number of threads and partial sums are added in their order,
-so the bytes of the result do not either (a multi-threaded BLAS does not promise that).
+Imports `recsys.parallel` and the products' kernels. Blocks do not depend on the number of threads and partial sums are added
+in their order, so the bytes of the result do not either.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from recsys.kernels import product
 from recsys.parallel import Workers
 
 __all__ = ["gram", "principal_axes", "rotate", "row_blocks"]
@@ -22,10 +23,19 @@ def row_blocks(n_rows: int, rows: int = _BLOCK_ROWS) -> list[slice]:
 
 def gram(matrix: np.ndarray, workers: Workers) -> np.ndarray:
     """matrixᵀ matrix, (dim, dim) float64, of an (n, dim) float32 matrix: float32 within a block, float64 across them."""
-    total = np.zeros((matrix.shape[1],) * 2)
-    for part in workers.map(lambda rows: matrix[rows].T @ matrix[rows], row_blocks(len(matrix))):
-        total += part
-    return total
+    dim = matrix.shape[1]
+
+    def part(rows: slice) -> np.ndarray:
+        panels = product.scratch_panels(dim)
+        sums = np.zeros((len(panels) * product.PANEL,) * 2, np.float32)
+        product.gram_rows(matrix, rows.start, rows.stop, panels, sums)
+        return sums
+
+    total = np.zeros((dim, dim))
+    for sums in workers.map(part, row_blocks(len(matrix))):
+        total += sums[:dim, :dim]
+    upper = np.triu(total)
+    return upper + np.triu(upper, 1).T
 
 
 def principal_axes(gram_matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -36,9 +46,5 @@ def principal_axes(gram_matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def rotate(matrix: np.ndarray, axes: np.ndarray, workers: Workers) -> None:
     """matrix ← matrix @ axes, in place, (n, dim) float32."""
-    turned = axes.astype(np.float32)
-
-    def turn(rows: slice) -> None:
-        matrix[rows] = matrix[rows] @ turned
-
-    workers.map(turn, row_blocks(len(matrix)))
+    panels = product.columns_in_panels(axes.astype(np.float32))
+    workers.map(lambda rows: product.rotate_rows(matrix, rows.start, rows.stop, panels), row_blocks(len(matrix), 1024))

@@ -9,10 +9,24 @@ from typing import Any
 from recsys.errors import ParameterError, closest_hint, quote_some
 from recsys.trainers.als import ALS
 from recsys.trainers.base import Trainer, setting_names
+from recsys.trainers.configuration import read_configuration, write_configuration
 from recsys.trainers.explicit_als import ExplicitALS
 from recsys.trainers.popularity import Popularity
+from recsys.trainers.search_space import Choice, Range, SearchSpace
 
-__all__ = ["ALS", "TRAINERS", "ExplicitALS", "Popularity", "Trainer", "make_trainer"]
+__all__ = [
+    "ALS",
+    "TRAINERS",
+    "Choice",
+    "ExplicitALS",
+    "Popularity",
+    "Range",
+    "SearchSpace",
+    "Trainer",
+    "make_trainer",
+    "read_configuration",
+    "write_configuration",
+]
 
 TRAINERS: dict[str, type[Trainer]] = {trainer.name: trainer for trainer in (ALS, ExplicitALS, Popularity)}
 

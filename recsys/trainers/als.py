@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from recsys.errors import ParameterError
+from recsys.errors import ParameterError, quote_some
 from recsys.fold_in import EXACT, MANY_STEPS, Rows, WeightedLeastSquares
 from recsys.interactions import Interactions
 from recsys.kernels.dense import gram, principal_axes, rotate
@@ -16,8 +16,11 @@ from recsys.model import Model
 from recsys.parallel import Workers
 from recsys.trainers.alternating import AlternatingRun
 from recsys.trainers.base import Factors, Run, Trainer, refuse_idle_factors
+from recsys.trainers.search_space import Range, SearchSpace
 
 __all__ = ["ALS"]
+
+_WEIGHTINGS = ("rendle2022", "hu2008", "implicit")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,18 +33,27 @@ class ALS(Trainer):
         L = Σ_S c (1 - x_u · y_i)² + α₀ Σ_u Σ_i (x_u · y_i)²
             + λ Σ_u (n_u + α₀ |I|)^ν ‖x_u‖² + λ Σ_i (n_i + α₀ |U|)^ν ‖y_i‖²
 
-    and with `weighting="hu2008"` the objective of Hu, Koren & Volinsky (ICDM 2008), in which an observed pair has
-    confidence α₀ + c and every other pair α₀ (theirs is α₀ = 1, ν = 0).
+    with `weighting="hu2008"` the objective of Hu, Koren & Volinsky (ICDM 2008), in which an observed pair has confidence
+    α₀ + c and every other pair α₀ (theirs is α₀ = 1, ν = 0), and with `weighting="implicit"` that of the library implicit, in
+    which it has confidence c. `ALS.like_implicit` takes the hyperparameters of that library as they are.
 
     Each half sweep rotates both sides into the eigenvectors of the fixed side's Gram matrix, in which the part of the
     normal equations that all rows share is diagonal; conjugate gradients with the diagonal as preconditioner, started
-    from the last sweep, then need only a few steps. At the end every user is solved exactly, so that a trained user's
-    vector equals the one that folding in the same events gives. Both sides end in the principal axes of the item vectors,
-    columns in falling order of what they carry. The same seed gives the same bytes, whatever the number of threads.
+    from the last sweep, then need only a few steps. After each half sweep the lengths of both sides are brought to the one
+    ratio that makes the penalty least, without which many sweeps are spent on that. At the end every user is solved exactly,
+    so that a trained user's vector equals the one that folding in the same events gives. Both sides end in the principal
+    axes of the item vectors, columns in falling order of what they carry. The same seed gives the same bytes, whatever the
+    number of threads.
     """
 
     name: ClassVar[str] = "als"
     advice: ClassVar[str] = "the default: best accuracy for its cost on implicit feedback, new users folded in exactly"
+
+    # The grids of Rendle et al. 2022, who search no other setting.
+    search_space: ClassVar[SearchSpace] = {
+        "unobserved_weight": Range(0.003, 1.0, log=True),
+        "regularization": Range(0.0003, 0.1, log=True),
+    }
 
     factors: int = 128
     """Length of each vector: more fits more, at linear cost in time and memory."""
@@ -53,10 +65,10 @@ class ALS(Trainer):
     """α₀: how strongly every pair, observed or not, is pulled towards a score of 0."""
     regularization_exponent: float = 1.0
     """ν: 1 regularises frequent rows in proportion to their entries, 0 all rows alike."""
-    iterations: int = 16
-    """Sweeps over both sides."""
+    iterations: int = 8
+    """Sweeps over both sides: more bring the objective lower, and past the default seldom better lists."""
     weighting: str = "rendle2022"
-    """Which objective: "rendle2022" or "hu2008"."""
+    """Which objective: "rendle2022", "hu2008" or "implicit"."""
     cg_steps: int = 3
     """Conjugate gradient steps for each row in each half sweep."""
     random_state: int = 0
@@ -73,7 +85,7 @@ class ALS(Trainer):
         for name in ("alpha", "regularization", "unobserved_weight"):
             self._check_number(name, above=0)
         self._check_number("regularization_exponent", at_least=0)
-        self._check("weighting", "'rendle2022' or 'hu2008'", self.weighting in ("rendle2022", "hu2008"))
+        self._check("weighting", quote_some(_WEIGHTINGS), self.weighting in _WEIGHTINGS)
         self._check("num_threads", "an int >= 1 or None", self.num_threads is None or self.num_threads >= 1)
 
     def start(self, train: Interactions) -> Run:
@@ -81,11 +93,24 @@ class ALS(Trainer):
         refuse_idle_factors("ALS", self.factors, train)
         return _AlsRun(self, train)
 
+    @classmethod
+    def like_implicit(cls, factors: int = 100, regularization: float = 0.01, alpha: float = 1.0, **others: Any) -> ALS:
+        """The trainer with the objective that `implicit.als.AlternatingLeastSquares` of these hyperparameters minimises.
+
+        others : hyperparameters of this trainer. It needs fewer sweeps for the same loss than that library needs iterations.
+        """
+        return cls(
+            factors=factors, regularization=regularization, alpha=alpha, weighting="implicit", unobserved_weight=1.0,
+            regularization_exponent=0.0, **others,
+        )  # fmt: skip
+
     @property
-    def _problem(self) -> WeightedLeastSquares:
+    def problem(self) -> WeightedLeastSquares:
+        """The objective of one row with the other side fixed."""
         return WeightedLeastSquares(
             alpha=self.alpha,
-            target=self.unobserved_weight if self.weighting == "hu2008" else 0.0,
+            target=0.0 if self.weighting == "rendle2022" else self.unobserved_weight,
+            less=self.unobserved_weight if self.weighting == "implicit" else 0.0,
             unobserved_weight=self.unobserved_weight,
             regularization=self.regularization,
             regularization_exponent=self.regularization_exponent,
@@ -95,7 +120,7 @@ class ALS(Trainer):
 class _AlsRun(AlternatingRun):
     def __init__(self, trainer: ALS, train: Interactions) -> None:
         super().__init__(trainer, train)
-        self._trainer, self._problem = trainer, trainer._problem
+        self._trainer, self._problem = trainer, trainer.problem
         generator = np.random.default_rng(trainer.random_state)
         scale = np.float32(0.1 / np.sqrt(trainer.factors))  # Rendle et al. 2022, section 3.3
         self._users, self._items = (
@@ -109,23 +134,37 @@ class _AlsRun(AlternatingRun):
         steps = MANY_STEPS if exact else self._trainer.cg_steps
         self._problem.improve(rows, fixed, eigenvalues, solved, workers, steps=steps, tolerance=EXACT)
 
+    def _after_half_sweep(self) -> None:
+        self._balance(
+            self._problem.penalty(self._users, self._rows.counts, len(self._items)),
+            self._problem.penalty(self._items, self._columns.counts, len(self._users)),
+        )
+
     def _loss(self, workers: Workers) -> float:
         return self._problem.loss(self._rows, self._users, self._items, self._columns.counts, workers)
 
     def factors(self) -> Factors:
-        users, items = self._users.copy(), self._items.copy()
+        return self._finished(self._users.copy(), self._items.copy())
+
+    def finish(self) -> Factors:
+        return self._finished(self._users, self._items)
+
+    def _finished(self, users: np.ndarray, items: np.ndarray) -> Factors:
+        """Works in place on both arrays."""
         with Workers(self._trainer.num_threads) as workers:
             self._half_sweep(self._rows, users, items, workers, exact=True)
         if not np.abs(items).max() > 1e-6:
             warnings.warn(
                 "All vectors vanished: the regularization is too strong for these data (every score is about 0). "
                 "Hint: lower `regularization` or `unobserved_weight`.",
-                stacklevel=4,
+                stacklevel=5,
             )
         # An axis may point either way: the largest entry of each column is made positive.
         signs = np.sign(items[np.abs(items).argmax(axis=0), np.arange(items.shape[1])])
         signs[signs == 0] = 1
-        return Factors(users * signs, items * signs, self._problem)
+        users *= signs
+        items *= signs
+        return Factors(users, items, self._problem)
 
     def warm_start(self, model: Model) -> None:
         if not isinstance(model.fold_in_method, WeightedLeastSquares):

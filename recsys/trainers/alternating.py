@@ -47,6 +47,21 @@ class AlternatingRun(Run):
         """Moves `solved` in place towards its minimum given `fixed`."""
 
     @abstractmethod
+    def _after_half_sweep(self) -> None:
+        """Calls `_balance` with what the penalties of both sides are."""
+
+    def _balance(self, users_penalty: float, items_penalty: float, n_columns: int | None = None) -> None:
+        """Scales the users' first columns by s and the items' by 1 / s, with the s that makes the objective least.
+
+        No score changes, only the penalty s² A + B / s², which is least where both parts are equal. Alternating alone comes
+        there too, in many small steps on which it spends itself.
+        """
+        if users_penalty > 0 and items_penalty > 0:
+            scale = np.float32((items_penalty / users_penalty) ** 0.25)
+            self._users[:, :n_columns] *= scale
+            self._items[:, :n_columns] /= scale
+
+    @abstractmethod
     def _loss(self, workers: Workers) -> float:
         """The objective as it stands."""
 
@@ -54,8 +69,10 @@ class AlternatingRun(Run):
         with Workers(self._settings.num_threads) as workers:
             self._half_sweep(self._rows, self._users, self._items, workers)
             require_finite(self._users, self._train.users)
+            self._after_half_sweep()
             self._half_sweep(self._columns, self._items, self._users, workers)
             require_finite(self._items, self._train.items)
+            self._after_half_sweep()
             return {"loss": self._loss(workers)} if self._settings.track_loss else {}
 
     def state(self) -> dict[str, np.ndarray]:

@@ -27,18 +27,21 @@ from recsys.interactions import Interactions, require_interactions
 from recsys.model import Model
 from recsys.progress import show_progress
 from recsys.storage import open_stored, write_stored
+from recsys.trainers.search_space import SearchSpace
 
 __all__ = ["Epoch", "EpochCallback", "Factors", "Run", "Trainer"]
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch that is done: its number (from 1) of `total`, what it measured, and a function that makes the model so far."""
+    """One epoch that is done: its number (from 1) of `total`, what it measured, a function that makes the model so far, and
+    whose training it is."""
 
     number: int
     total: int
     measured: Mapping[str, float]
     snapshot: Callable[[], Model]
+    trainer: Trainer
 
 
 # Called after each epoch. Returning True ends the training there, returning a model ends it with that model.
@@ -67,6 +70,10 @@ class Run(ABC):
     def factors(self) -> Factors:
         """The result as it stands; does not change the run."""
 
+    def finish(self) -> Factors:
+        """The result at the end. The run is not used again, so its arrays may become the result's."""
+        return self.factors()
+
     def warm_start(self, model: Model) -> None:
         """Starts known ids from the vectors of `model`. Raises `ParameterError` where that can not be."""
         raise ParameterError(f"This trainer can not start from a model ({model!r} was given).")
@@ -87,6 +94,10 @@ class Trainer(ABC):
 
     name: ClassVar[str]
     advice: ClassVar[str]
+    predicts_ratings: ClassVar[bool] = False
+    """Whether scores are predicted weights, so that RMSE and MAE judge them."""
+    search_space: ClassVar[SearchSpace] = {}
+    """What `recsys.tune` searches when it is told nothing else; empty where nothing is worth it."""
 
     @abstractmethod
     def start(self, train: Interactions) -> Run:
@@ -125,8 +136,11 @@ class Trainer(ABC):
         keeper = None if checkpoint is None else _Checkpoint(Path(checkpoint), self, train)
         done = keeper.restore(run) if keeper and resume else 0
 
+        def model_of(factors: Factors) -> Model:
+            return self._model(train, factors, {"epochs": done, "seconds": round(time.perf_counter() - began, 3)})
+
         def snapshot() -> Model:
-            return self._model(train, run.factors(), {"epochs": done, "seconds": round(time.perf_counter() - began, 3)})
+            return model_of(run.factors())
 
         chosen: Model | bool | None = None
         with show_progress(f"Training {self.name}", run.epochs, enabled=progress) as advance:
@@ -137,8 +151,8 @@ class Trainer(ABC):
                 if keeper:
                     keeper.write(run, done)
                 advance(1, ", ".join(f"{name} {value:.6g}" for name, value in measured.items()))
-                chosen = callback(Epoch(done, run.epochs, measured, snapshot)) if callback else None
-        model = chosen if isinstance(chosen, Model) else snapshot()
+                chosen = callback(Epoch(done, run.epochs, measured, snapshot, self)) if callback else None
+        model = chosen if isinstance(chosen, Model) else model_of(run.finish())
         if keeper:
             keeper.remove()
         return model

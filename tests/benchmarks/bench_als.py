@@ -121,16 +121,14 @@ def compare(data: recsys.Interactions, factors: int, options: Options) -> list[d
 
 def race(data: recsys.Interactions, factors: int, rival: Rival, options: Options) -> dict[str, Any]:
     """The rival trains, its loss is computed, and ours trains to that loss; then both again, in turn."""
-    weighted = rival.objective.data(data)
     with tempfile.TemporaryDirectory() as folder:
         data.save(f"{folder}/data")
-        weighted.save(f"{folder}/weighted")
         theirs = Request(f"{folder}/data", rival.library, factors, options.iterations, rival.settings, folder)
         fits: dict[str, list[Measurement]] = {"theirs": [measure(theirs)], "ours": []}
         users, items = (np.load(f"{folder}/{side}.npy") for side in ("users", "items"))
-        target = rival.objective.loss(weighted, users, items)
-        sweeps, reached = sweeps_to(target, weighted, rival, factors)
-        ours = Request(f"{folder}/weighted", "recsys", factors, sweeps, rival.objective.settings)
+        target = rival.objective.loss(data, users, items)
+        sweeps, reached = sweeps_to(target, data, rival, factors)
+        ours = Request(f"{folder}/data", "recsys", factors, sweeps, rival.objective.settings)
         for turn in range(options.repeats):
             if turn:
                 fits["theirs"].append(measure(replace(theirs, output=None)))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import recsys
-from recsys.fold_in import Rows, WeightedLeastSquares
+from recsys.fold_in import Rows
 from recsys.parallel import Workers
 
 __all__ = ["RIVALS", "Objective", "Rival"]
@@ -24,31 +24,13 @@ ALPHA, REGULARIZATION = 20.0, 1.0
 
 @dataclass(frozen=True)
 class Objective:
-    """Settings of `recsys.ALS` that make it minimise what a rival minimises.
-
-    scale, shift : our weight of a pair is scale · w + shift where the rival is given w.
-    """
+    """Settings of `recsys.ALS` that make it minimise what a rival minimises."""
 
     settings: dict[str, Any]
-    scale: float = 1.0
-    shift: float = 0.0
-
-    def data(self, data: recsys.Interactions) -> recsys.Interactions:
-        """`data` with the weights that this objective asks for."""
-        if (self.scale, self.shift) == (1.0, 0.0):
-            return data
-        return data.weighted(lambda weights: np.float32(self.scale) * weights + np.float32(self.shift))
 
     def loss(self, data: recsys.Interactions, users: np.ndarray, items: np.ndarray) -> float:
-        """The whole objective at the given vectors, `data` as `self.data` returned them."""
-        trainer = recsys.ALS(**self.settings)
-        problem = WeightedLeastSquares(
-            alpha=trainer.alpha,
-            target=trainer.unobserved_weight if trainer.weighting == "hu2008" else 0.0,
-            unobserved_weight=trainer.unobserved_weight,
-            regularization=trainer.regularization,
-            regularization_exponent=trainer.regularization_exponent,
-        )
+        """The whole objective at the given vectors."""
+        problem = recsys.ALS(**self.settings).problem
         with Workers() as workers:
             rows = Rows(data.indptr, data.indices, data.weights)
             return problem.loss(rows, users, items, data.item_counts, workers)
@@ -69,16 +51,14 @@ class Rival:
         return importlib.util.find_spec(self.library) is not None
 
 
-# Confidence alpha · w for a pair and 1 for every other, regularised by λ alone. Ours is α₀ + weight and α₀ = 1, so that
-# weight = alpha · w - 1: the same to the last term wherever alpha · w >= 1 (below that ours would need a negative weight,
-# which is refused).
 _IMPLICIT = Objective(
-    {"weighting": "hu2008", "unobserved_weight": 1.0, "regularization_exponent": 0.0, "regularization": REGULARIZATION},
-    scale=ALPHA,
-    shift=-1.0,
-)
+    {
+        "weighting": "implicit", "unobserved_weight": 1.0, "regularization_exponent": 0.0, "regularization": REGULARIZATION,
+        "alpha": ALPHA,
+    }
+)  # fmt: skip
 # Confidence 1 + alpha · w: ours as it stands. With alpha one less than implicit's, the same objective for weights of 1.
-_CMFREC = Objective(_IMPLICIT.settings, scale=ALPHA - 1)
+_CMFREC = Objective(_IMPLICIT.settings | {"weighting": "hu2008", "alpha": ALPHA - 1})
 # Rendle et al. 2022 in both, at our defaults; irspack's number is half of ours.
 _DEFAULTS = recsys.ALS()
 _IRSPACK = Objective({})
