@@ -1,5 +1,7 @@
 """Exact search: equals sorting all scores, never leaks a filtered item, ties go to the lower position."""
 
+from unittest import mock
+
 import naive
 import numpy as np
 import pytest
@@ -20,8 +22,9 @@ def csr_of(rows):
     return indptr, np.array([p for row in rows for p in sorted(row)], np.int32)
 
 
-@given(st.data())
-def test_search_equals_sorting_all_scores_and_never_leaks(data):
+@pytest.mark.parametrize("worth_arranging", [1, 1000], ids=["sorted", "as they come"])
+@given(data=st.data())
+def test_search_equals_sorting_all_scores_and_never_leaks(worth_arranging, data):
     n, m, dim = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 25)), data.draw(st.integers(1, 4))
     # Small integers make many ties.
     numbers = st.integers(-2, 2)
@@ -31,7 +34,8 @@ def test_search_equals_sorting_all_scores_and_never_leaks(data):
     allowed = data.draw(st.none() | st.sets(st.integers(0, m - 1)))
     k = data.draw(st.integers(1, m + 3))
     candidates = None if allowed is None else np.array(sorted(allowed), np.int64)
-    lists = top_k(queries, items, k, seen=csr_of(seen), candidates=candidates, num_threads=1)
+    with mock.patch.object(exact, "_WORTH_ARRANGING", worth_arranging):
+        lists = top_k(queries, items, k, seen=csr_of(seen), candidates=candidates, num_threads=1)
     for row in range(n):
         expected = naive.ranked(queries[row], items, k, skip=seen[row], candidates=allowed)
         assert as_pairs(lists, row) == expected
@@ -49,6 +53,72 @@ def test_lists_over_many_blocks_equal_sorting_all_scores():
     order = np.argsort(-scores, axis=1, kind="stable")[:, :20]
     np.testing.assert_array_equal(lists.positions, order)
     np.testing.assert_array_equal(lists.scores, np.take_along_axis(scores, order, axis=1))
+
+
+def like_trained(generator, n, dim):
+    """Vectors with a decaying spectrum and skewed norms, as factorisations have them."""
+    vectors = generator.standard_normal((n, dim)) * np.linspace(1, 0, dim) ** 2
+    return (vectors * generator.lognormal(0, 1, (n, 1))).astype(np.float32)
+
+
+def by_sorting(queries, items, k, seen=None):
+    scores = (queries.astype(np.float64) @ items.T.astype(np.float64)).astype(np.float32)
+    if seen is not None:
+        scores[np.repeat(np.arange(len(queries)), np.diff(seen[0])), seen[1]] = -np.inf
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return order, np.take_along_axis(scores, order, axis=1)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("turned", [False, True], ids=["in falling axes", "in any axes"])
+def test_where_most_items_are_skipped_the_lists_are_those_of_sorting_all_scores(turned):
+    generator = np.random.default_rng(5)
+    queries, items = like_trained(generator, 1500, 40), like_trained(generator, 4000, 40)
+    if turned:
+        axes = np.linalg.qr(generator.standard_normal((40, 40)))[0].astype(np.float32)
+        queries, items = queries @ axes, items @ axes
+    seen = csr_of([set(generator.choice(4000, 30, replace=False).tolist()) for _ in range(1500)])
+    lists = top_k(queries, items, 15, seen=seen)
+    positions, scores = by_sorting(queries, items, 15, seen)
+    np.testing.assert_array_equal(lists.scores, scores)
+    np.testing.assert_array_equal(lists.positions, positions)
+
+
+@pytest.mark.compiled
+def test_where_bounds_are_of_no_use_the_lists_are_those_of_sorting_all_scores():
+    generator = np.random.default_rng(6)
+    queries, items = generator.standard_normal((2, 400, 30)).astype(np.float32)
+    items = np.repeat(items / np.linalg.norm(items, axis=1, keepdims=True), 12, axis=0)[: 10 * 400]
+    lists = top_k(queries, items, 50)
+    positions, scores = by_sorting(queries, items, 50)
+    np.testing.assert_array_equal(lists.scores, scores)
+    np.testing.assert_array_equal(lists.positions, positions)
+
+
+def test_more_equal_items_than_are_kept_are_told_apart_by_position():
+    generator = np.random.default_rng(7)
+    queries = generator.standard_normal((70, 3)).astype(np.float32)
+    items = np.repeat(generator.standard_normal((3, 3)).astype(np.float32), 40, axis=0)[generator.permutation(120)]
+    lists = top_k(queries, items, 5)
+    np.testing.assert_array_equal(lists.positions, by_sorting(queries, items, 5)[0])
+
+
+def test_scores_that_differ_by_less_than_float32_sums_can_tell_are_in_the_order_of_the_exact_ones():
+    generator = np.random.default_rng(8)
+    queries = generator.standard_normal((64, 50)).astype(np.float32)
+    base = generator.standard_normal(50)
+    items = (base + 1e-6 * generator.standard_normal((200, 50))).astype(np.float32)
+    lists = top_k(queries, items, 10)
+    positions, scores = by_sorting(queries, items, 10)
+    np.testing.assert_array_equal(lists.positions, positions)
+    np.testing.assert_array_equal(lists.scores, scores)
+
+
+def test_a_query_of_zeros_gets_the_first_items():
+    items = np.random.default_rng(9).standard_normal((300, 4)).astype(np.float32)
+    lists = top_k(np.zeros((80, 4), np.float32), items, 3)
+    np.testing.assert_array_equal(lists.positions, np.tile([0, 1, 2], (80, 1)))
+    assert not lists.scores.any()
 
 
 def test_a_list_does_not_depend_on_which_others_are_asked_for_or_on_threads():
@@ -89,12 +159,16 @@ def test_k_must_be_a_positive_integer(k):
 @given(st.lists(st.lists(st.integers(0, 9), min_size=7, max_size=7), min_size=1, max_size=4), st.integers(1, 9))
 def test_blocks_of_columns_in_turn_keep_what_one_block_keeps(lines, k):
     scores = np.array(lines, np.float32)
-    heaps = np.empty((len(lines), k), np.float32), np.zeros((len(lines), k), np.int32), np.zeros(len(lines), np.int32)
-    for start, stop in ((0, 3), (3, 4), (4, 7)):
-        topk.keep_best(np.ascontiguousarray(scores[:, start:stop]), start, *heaps)
+    rows, room = np.arange(len(lines)), (len(lines), k + 2)
+    best, positions = np.empty(room, np.float32), np.zeros(room, np.int32)
+    counts, bars = np.zeros(len(lines), np.int32), np.full(len(lines), -np.inf, np.float32)
+    for columns in ([4, 6], [3], [5, 0, 2, 1]):
+        labels = np.array(columns, np.int32)
+        topk.keep_best(np.ascontiguousarray(scores[:, columns]), rows, labels, k, best, positions, counts, bars)
+    topk.cut_to(k, best, positions, counts, bars)
     for row, line in enumerate(scores):
-        count = heaps[2][row]
-        kept = sorted(zip(-heaps[0][row, :count], heaps[1][row, :count], strict=True))
+        count = counts[row]
+        kept = sorted(zip(-best[row, :count], positions[row, :count], strict=True))
         assert kept == sorted((-score, position) for position, score in enumerate(line))[:k]
 
 

@@ -1,7 +1,7 @@
-"""The best k columns of a block of scores, kept in one small heap a row while blocks of columns pass by.
+"""The best columns of blocks of scores, kept in one shortlist a row while the blocks pass by in any order.
 
-A heap's root is its worst entry: the lowest score, among equal scores the highest position. Columns pass in rising order,
-so a new entry enters only when its score is strictly higher than the root's, and ties go to the lower position.
+A shortlist has room for more entries than are kept. What reaches its bar enters; when it is full it is cut to the best, and the
+bar rises to the worst of these. So an entry costs the same however many are kept. Ties go to the lower position.
 """
 
 from __future__ import annotations
@@ -10,38 +10,268 @@ import numpy as np
 
 from recsys.kernels._jit import fast_part, kernel
 
-__all__ = ["keep_best", "mask_columns", "rescore_sorted"]
+__all__ = ["count_possible", "cut_to", "keep_best", "keep_possible", "mask_columns", "renumber", "rescore_sorted"]
 
 # Scores are compared this many at a time, which vectorises; only a run with a candidate is looked at one by one.
-_RUN = 128
+_RUN = 64
 
 
 @kernel
-def mask_columns(scores, offset, indptr, indices, cursors):
-    """scores[r, c - offset] = -inf for each column c that row r lists in this block; cursors (rows,) move on past them."""
-    end = offset + scores.shape[1]
-    for row in range(scores.shape[0]):
+def renumber(indptr, indices, place, new_indptr, new_indices):
+    """Rows of item positions → rising places in a catalogue; what has no place (-1) goes. Fills both new arrays."""
+    filled = 0
+    for row in range(len(indptr) - 1):
+        new_indptr[row] = filled
+        for entry in range(indptr[row], indptr[row + 1]):
+            if place[indices[entry]] >= 0:
+                new_indices[filled] = place[indices[entry]]
+                filled += 1
+        new_indices[new_indptr[row] : filled].sort()
+    new_indptr[len(indptr) - 1] = filled
+
+
+@kernel
+def mask_columns(scores, rows, first, end, columns, cursors, ends):
+    """scores[r, c - first] = -inf for each place c < end in columns[cursors[rows[r]] : ends[rows[r]]]; the cursors move on."""
+    for r in range(len(rows)):
+        row = rows[r]
         cursor = cursors[row]
-        while cursor < indptr[row + 1] and indices[cursor] < end:
-            scores[row, indices[cursor] - offset] = -np.inf
+        while cursor < ends[row] and columns[cursor] < end:
+            if columns[cursor] >= first:
+                scores[r, columns[cursor] - first] = -np.inf
             cursor += 1
         cursors[row] = cursor
 
 
 @kernel
-def _worse(scores, positions, a, b):
-    return scores[a] < scores[b] or (scores[a] == scores[b] and positions[a] > positions[b])
+def _better(score, position, other_score, other_position):
+    return score > other_score or (score == other_score and position < other_position)
 
 
 @kernel
-def _sift_down(scores, positions, place, size):
+def _cut(scores, positions, size, kept):
+    """Brings the best `kept` of the first `size` entries to the front, the worst of them in the last place (quickselect)."""
+    low, high = 0, size - 1
+    while low < high:
+        middle = (low + high) // 2
+        pivot_score, pivot_position = scores[middle], positions[middle]
+        i, j = low, high
+        while i <= j:
+            while _better(scores[i], positions[i], pivot_score, pivot_position):
+                i += 1
+            while _better(pivot_score, pivot_position, scores[j], positions[j]):
+                j -= 1
+            if i <= j:
+                scores[i], scores[j] = scores[j], scores[i]
+                positions[i], positions[j] = positions[j], positions[i]
+                i += 1
+                j -= 1
+        if kept - 1 <= j:
+            high = j
+        elif kept - 1 >= i:
+            low = i
+        else:
+            return
+
+
+@kernel
+def cut_to(kept, scores, positions, counts, bars):
+    """Cuts each shortlist to its best `kept` entries; where there were more, the bar rises to the worst of them."""
+    for row in range(len(counts)):
+        if counts[row] > kept:
+            _cut(scores[row], positions[row], counts[row], kept)
+            counts[row] = kept
+        if counts[row] == kept:
+            bars[row] = scores[row, :kept].min()
+
+
+@fast_part
+def _next_run(line, start, end, bar):
+    """The first run from `start` on of which a score reaches the bar; `end` or beyond when there is none."""
+    while start < end:
+        run = line[start : min(start + _RUN, end)]
+        found = np.int32(0)
+        for j in range(len(run)):
+            found |= np.int32(run[j] >= bar)
+        if found:
+            return start
+        start += _RUN
+    return start
+
+
+@kernel
+def _first_bar(line, end, kept, maxima):
+    """A score that at least `kept` of line[:end] reach: of the largest of many short runs the kept-th; -inf without so many."""
+    width = end // (2 * kept)
+    if width < 2:
+        return np.float32(-np.inf)
+    count = min(end // width, len(maxima))
+    for i in range(count):
+        largest = line[i * width]
+        for column in range(i * width + 1, (i + 1) * width):
+            largest = max(largest, line[column])
+        maxima[i] = largest
+    low, high = 0, count - 1
+    while low < high:  # quickselect
+        pivot, i, j = maxima[(low + high) // 2], low, high
+        while i <= j:
+            while maxima[i] > pivot:
+                i += 1
+            while pivot > maxima[j]:
+                j -= 1
+            if i <= j:
+                maxima[i], maxima[j] = maxima[j], maxima[i]
+                i += 1
+                j -= 1
+        if kept - 1 <= j:
+            high = j
+        elif kept - 1 >= i:
+            low = i
+        else:
+            break
+    return maxima[kept - 1]
+
+
+@kernel
+def keep_best(scores, rows, labels, kept, best_scores, best_positions, counts, bars):
+    """Enters a block of scores into the shortlists of the rows.
+
+    scores : (>= n, >= m) float32; -inf and NaN never enter;  rows : (n,) the shortlist of each line;  labels : (m,) int32, the
+    position of each column.
+    best_scores, best_positions : (any, capacity > kept) the shortlists;  counts : how many entries of each are filled;
+    bars : (any,) float32, what a score must reach to enter, -inf at first.
+    """
+    end, room = len(labels), best_scores.shape[1]
+    maxima = np.empty(4 * kept, np.float32)
+    for r in range(len(rows)):
+        row, line = rows[r], scores[r]
+        size, bar = counts[row], bars[row]
+        if size == 0:
+            bar = max(bar, _first_bar(line, end, kept, maxima))
+        start = _next_run(line, 0, end, bar)
+        while start < end:
+            for column in range(start, min(start + _RUN, end)):
+                score = line[column]
+                if not (score >= bar and score > -np.inf):
+                    continue
+                if size == room:
+                    _cut(best_scores[row], best_positions[row], size, kept)
+                    size, bar = kept, best_scores[row, kept - 1]
+                    if not score >= bar:
+                        continue
+                best_scores[row, size] = score
+                best_positions[row, size] = labels[column]
+                size += 1
+            start = _next_run(line, start + _RUN, end, bar)
+        counts[row], bars[row] = size, bar
+
+
+@kernel
+def count_possible(scores, rows, rests, query_rests, slack, bars):
+    """How many scores over the leading dimensions could enter the shortlists once completed (see `keep_possible`)."""
+    possible = 0
+    for r in range(len(rows)):
+        line, rest, bar = scores[r, : len(rests)], query_rests[rows[r]], bars[rows[r]] - slack[rows[r]]
+        above = 0
+        for column in range(len(line)):
+            above += line[column] + rest * rests[column] >= bar
+        possible += above
+    return possible
+
+
+@fast_part
+def _four_dots(vectors, rows, first, other):
+    """vectors[rows[first : first + 4]] @ other"""
+    a, b, c, d = vectors[rows[first]], vectors[rows[first + 1]], vectors[rows[first + 2]], vectors[rows[first + 3]]
+    s0 = s1 = s2 = s3 = np.float32(0)
+    for k in range(len(other)):
+        s0 += a[k] * other[k]
+        s1 += b[k] * other[k]
+        s2 += c[k] * other[k]
+        s3 += d[k] * other[k]
+    return s0, s1, s2, s3
+
+
+@fast_part
+def _next_possible_run(line, rests, rest, start, end, bar):
+    """As `_next_run`, for scores that may still gain rest · rests."""
+    while start < end:
+        run, run_rests = line[start : min(start + _RUN, end)], rests[start : min(start + _RUN, end)]
+        found = np.int32(0)
+        for j in range(len(run)):
+            found |= np.int32(run[j] + rest * run_rests[j] >= bar)
+        if found:
+            return start
+        start += _RUN
+    return start
+
+
+@kernel
+def keep_possible(
+    scores, rows, labels, tails, rests, query_tails, query_rests, slack, kept, best_scores, best_positions, counts, bars
+):
+    """Completes those scores over the leading dimensions that could reach the bar, and enters them.
+
+    By Cauchy and Schwarz the other dimensions add at most the product of both rests, the norms of the tails.
+
+    tails : (m, rest) float32, the other dimensions of each column;  rests : (m,) their norms;  query_tails, query_rests : the
+    same of all queries;  slack : (any,) what rounding may have taken from a score. Else as `keep_best`.
+    """
+    end, room = len(labels), best_scores.shape[1]
+    found = np.empty(_RUN + 3, np.int64)
+    for r in range(len(rows)):
+        row, line = rows[r], scores[r]
+        tail, rest = query_tails[row], query_rests[row]
+        size, bar = counts[row], bars[row]
+        start = _next_possible_run(line, rests, rest, 0, end, bar - slack[row])
+        while start < end:
+            n_found = 0
+            for column in range(start, min(start + _RUN, end)):
+                found[n_found] = column
+                n_found += line[column] + rest * rests[column] >= bar - slack[row] and line[column] > -np.inf
+            found[n_found : n_found + 3] = start  # whole fours
+            for place in range(0, n_found, 4):
+                more = _four_dots(tails, found, place, tail)
+                for j in range(min(4, n_found - place)):
+                    score = line[found[place + j]] + more[j]
+                    if not score >= bar:
+                        continue
+                    if size == room:
+                        _cut(best_scores[row], best_positions[row], size, kept)
+                        size, bar = kept, best_scores[row, kept - 1]
+                        if not score >= bar:
+                            continue
+                    best_scores[row, size] = score
+                    best_positions[row, size] = labels[found[place + j]]
+                    size += 1
+            start = _next_possible_run(line, rests, rest, start + _RUN, end, bar - slack[row])
+        counts[row], bars[row] = size, bar
+
+
+@fast_part
+def _four_exact_dots(items, a, b, c, d, query):
+    """items[[a, b, c, d]] @ query in float64"""
+    y0, y1, y2, y3 = items[a], items[b], items[c], items[d]
+    s0 = s1 = s2 = s3 = 0.0
+    for k in range(len(query)):
+        x = np.float64(query[k])
+        s0 += np.float64(y0[k]) * x
+        s1 += np.float64(y1[k]) * x
+        s2 += np.float64(y2[k]) * x
+        s3 += np.float64(y3[k]) * x
+    return s0, s1, s2, s3
+
+
+@kernel
+def _sink(scores, positions, place, size):
+    """Restores a heap whose root is its worst entry, after the one at `place` became better."""
     while True:
         child = 2 * place + 1
         if child >= size:
             return
-        if child + 1 < size and _worse(scores, positions, child + 1, child):
+        if child + 1 < size and _better(scores[child], positions[child], scores[child + 1], positions[child + 1]):
             child += 1
-        if not _worse(scores, positions, child, place):
+        if _better(scores[child], positions[child], scores[place], positions[place]):
             return
         scores[place], scores[child] = scores[child], scores[place]
         positions[place], positions[child] = positions[child], positions[place]
@@ -49,76 +279,22 @@ def _sift_down(scores, positions, place, size):
 
 
 @kernel
-def _sift_up(scores, positions, place):
-    while place > 0:
-        parent = (place - 1) // 2
-        if not _worse(scores, positions, place, parent):
-            return
-        scores[place], scores[parent] = scores[parent], scores[place]
-        positions[place], positions[parent] = positions[parent], positions[place]
-        place = parent
+def rescore_sorted(queries, items, best_scores, best_positions, counts):
+    """Replaces each shortlist's scores by float64 dot products (rounded once) and sorts it, best first, in place.
 
-
-@kernel
-def keep_best(scores, offset, best_scores, best_positions, counts):
-    """Enters a (rows, columns) block of scores, whose first column is item `offset`, into the rows' heaps of size k.
-
-    best_scores, best_positions : (rows, k);  counts : (rows,) how many are filled. -inf and NaN never enter.
-    """
-    k = best_scores.shape[1]
-    n_columns = scores.shape[1]
-    for row in range(scores.shape[0]):
-        line = scores[row]
-        heap_scores, heap_positions = best_scores[row], best_positions[row]
-        size = counts[row]
-        bar = heap_scores[0] if size == k else np.float32(-np.inf)
-        for start in range(0, n_columns, _RUN):
-            stop = min(start + _RUN, n_columns)
-            above = 0
-            for column in range(start, stop):
-                above += line[column] > bar
-            if above == 0:
-                continue
-            for column in range(start, stop):
-                score = line[column]
-                if not score > bar:
-                    continue
-                if size < k:
-                    heap_scores[size] = score
-                    heap_positions[size] = offset + column
-                    _sift_up(heap_scores, heap_positions, size)
-                    size += 1
-                else:
-                    heap_scores[0] = score
-                    heap_positions[0] = offset + column
-                    _sift_down(heap_scores, heap_positions, 0, size)
-                if size == k:
-                    bar = heap_scores[0]
-        counts[row] = size
-
-
-@fast_part
-def _dot(a, b):
-    total = 0.0
-    for k in range(len(a)):
-        total += np.float64(a[k]) * np.float64(b[k])
-    return total
-
-
-@kernel
-def rescore_sorted(queries, candidates, best_scores, best_positions, counts):
-    """Replaces each heap's scores by float64 dot products (rounded once) and sorts it, best first, in place.
-
-    A blocked product may round the same pair differently from block to block; these scores depend on the pair alone.
+    Another order of sums rounds the same pair differently; these scores depend on the pair alone.
     """
     for row in range(len(counts)):
         size = counts[row]
         scores, positions = best_scores[row], best_positions[row]
-        for place in range(size):
-            scores[place] = _dot(queries[row], candidates[positions[place]])
+        for place in range(0, size, 4):
+            # Always four together, the last one repeated: another loop for the remainder could round otherwise.
+            b, c, d = min(place + 1, size - 1), min(place + 2, size - 1), min(place + 3, size - 1)
+            dots = _four_exact_dots(items, positions[place], positions[b], positions[c], positions[d], queries[row])
+            scores[place], scores[b], scores[c], scores[d] = dots[0], dots[1], dots[2], dots[3]
         for place in range(size // 2 - 1, -1, -1):
-            _sift_down(scores, positions, place, size)
+            _sink(scores, positions, place, size)
         for last in range(size - 1, 0, -1):  # the worst goes to the end
             scores[0], scores[last] = scores[last], scores[0]
             positions[0], positions[last] = positions[last], positions[0]
-            _sift_down(scores, positions, 0, last)
+            _sink(scores, positions, 0, last)

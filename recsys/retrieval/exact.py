@@ -1,22 +1,37 @@
-"""Exact maximum inner product: blocked matrix product, filter, top-k. Memory is bounded by the blocks."""
+"""Exact maximum inner product: every item that could be in a list is scored, most others never are.
+
+Items pass in blocks of falling norm. A query is done when its norm times the next block's can not reach the worst score that it
+keeps. Of the others only the leading dimensions are multiplied, in axes in which these carry the most, and by Cauchy and
+Schwarz the rest can be bounded: few scores have to be completed. Where vectors are such that nothing can be skipped, whole
+products are made. The bounds, and how the lists are proven, allow for what rounding may do. Memory is bounded by the blocks.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from recsys.errors import ParameterError
-from recsys.kernels import topk
-from recsys.kernels.dense import row_blocks
+from recsys.kernels import product, topk
+from recsys.kernels.dense import gram, principal_axes, rotate, row_blocks
 from recsys.parallel import Workers
 
-__all__ = ["RankedLists", "top_k"]
+__all__ = ["ExactSearch", "RankedLists", "RepeatedSearch", "require_k", "top_k"]
 
-_QUERY_ROWS = 128
-_ITEM_ROWS = 2048
-# A few more than k are kept by the fast product, then scored again exactly and cut: rounding can not cost a place.
-_MARGIN = 8
+_QUERY_ROWS = 1024
+_ITEM_ROWS = 512
+# So many queries are worth sorting, turning and packing the items for.
+_WORTH_ARRANGING = 64
+# More than k are kept by the fast product, scored again exactly, and cut. Where that does not prove a list, many more are.
+_MARGIN, _MORE = 8, 8
+# Entries that the shortlists of one group of queries may hold.
+_SHORTLIST_ENTRIES = 2**22
+# Share of pairs above which completing them costs more than multiplying all dimensions, and for how many blocks.
+_COMPLETED_SHARE, _PAUSE = 0.12, 8
+# Vectors are turned when the leading half of their axes carries less than this share of what it could.
+_CARRIED_SHARE = 0.99
 
 
 @dataclass(frozen=True)
@@ -49,27 +64,10 @@ def top_k(
     seen : (indptr, indices) of item positions that must not appear, by query, rising within a query.
     candidates : rising item positions; no others are considered.
 
-    Scores are float64 dot products rounded to float32. The same bytes for any number of threads.
+    Scores are float64 dot products rounded to float32. The same bytes for any number of threads. Those who search the same
+    items again and again keep an `ExactSearch`, or call a `RepeatedSearch`.
     """
-    require_k(k)
-    pool = items if candidates is None else items[candidates]
-    if seen is not None and candidates is not None:
-        seen = _renumbered(seen, candidates, len(items))
-    k = min(k, len(pool))
-    lists = RankedLists(
-        np.zeros((len(queries), k), np.int32), np.zeros((len(queries), k), np.float32), np.zeros(len(queries), np.int32)
-    )
-
-    def rank(rows: slice) -> None:
-        block_seen = None if seen is None else (seen[0][rows.start : rows.stop + 1], seen[1])
-        positions, scores, counts = _rank_block(np.ascontiguousarray(queries[rows]), pool, k, block_seen)
-        counts = np.minimum(counts, k)
-        lists.positions[rows] = positions[:, :k] if candidates is None else candidates[positions[:, :k]]
-        lists.scores[rows], lists.counts[rows] = scores[:, :k], counts
-
-    with Workers(num_threads) as workers:
-        workers.map(rank, row_blocks(len(queries), _QUERY_ROWS) if k else [])
-    return lists
+    return ExactSearch(items, candidates).top_k(queries, k, seen=seen, num_threads=num_threads)
 
 
 def require_k(k: int) -> None:
@@ -78,32 +76,290 @@ def require_k(k: int) -> None:
         raise ParameterError(f"`k` must be an int >= 1. Got {k!r}.")
 
 
-def _rank_block(
-    queries: np.ndarray, pool: np.ndarray, k: int, seen: tuple[np.ndarray, np.ndarray] | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    kept = min(k + _MARGIN, len(pool))
-    best_scores = np.empty((len(queries), kept), np.float32)
-    best_positions = np.zeros((len(queries), kept), np.int32)
-    counts = np.zeros(len(queries), np.int32)
-    cursors = None if seen is None else seen[0][:-1].copy()
-    buffer = np.empty((len(queries), min(_ITEM_ROWS, len(pool))), np.float32)
-    for rows in row_blocks(len(pool), _ITEM_ROWS):
-        width = rows.stop - rows.start
-        scores = buffer if width == buffer.shape[1] else np.empty((len(queries), width), np.float32)
-        np.matmul(queries, pool[rows].T, out=scores)
-        if seen is not None:
-            topk.mask_columns(scores, rows.start, *seen, cursors)
-        topk.keep_best(scores, rows.start, best_scores, best_positions, counts)
-    topk.rescore_sorted(queries, pool, best_scores, best_positions, counts)
-    return best_positions, best_scores, counts
+class ExactSearch:
+    """Searches items, (n_items, dim) float32, or only the `candidates` among them, arranged once, when it is worth it."""
+
+    def __init__(self, items: np.ndarray, candidates: np.ndarray | None = None) -> None:
+        self._items = np.ascontiguousarray(items, dtype=np.float32)
+        self._candidates = candidates
+
+    def top_k(
+        self,
+        queries: np.ndarray,
+        k: int,
+        *,
+        seen: tuple[np.ndarray, np.ndarray] | None = None,
+        num_threads: int | None = None,
+    ) -> RankedLists:
+        """As the function `top_k`."""
+        require_k(k)
+        queries = np.ascontiguousarray(queries, dtype=np.float32)
+        arranged = self._sorted if len(queries) >= _WORTH_ARRANGING else self._as_they_come
+        k = min(k, len(arranged.labels))
+        lists = RankedLists(
+            np.zeros((len(queries), k), np.int32), np.zeros((len(queries), k), np.float32), np.zeros(len(queries), np.int32)
+        )
+        search = _Search(queries, self._items, self._longest, arranged, arranged.in_places(seen), lists)
+        with Workers(num_threads) as workers:
+            search.run(np.arange(len(queries) if k else 0), k + _MARGIN, workers)
+        return lists
+
+    @cached_property
+    def _longest(self) -> float:
+        """The largest norm."""
+        squares = np.einsum("ij,ij->i", self._items, self._items)
+        return float(np.sqrt(squares.max(initial=0)) * (1 + 1e-3))
+
+    @cached_property
+    def _as_they_come(self) -> _Arranged:
+        if self._candidates is None:
+            return _Arranged(np.arange(len(self._items), dtype=np.int32), None, self._items)
+        labels = np.asarray(self._candidates, np.int32)
+        return _Arranged(labels, _inverse(labels, len(self._items)), self._items[labels])
+
+    @cached_property
+    def _sorted(self) -> _Sorted:
+        """By falling norm, ties by position, in axes of falling weight."""
+        labels = self._as_they_come.labels
+        norms = _norms(self._items[labels])
+        order = np.argsort(-norms, kind="stable")
+        labels = labels[order]
+        vectors, dim = self._items[labels], self._items.shape[1]
+        with Workers(1) as workers:
+            axes = _better_axes(gram(vectors, workers))
+            if axes is not None:
+                rotate(vectors, axes, workers)
+        panels = product.columns_in_panels(vectors.T)
+        tails = vectors[:, dim // 2 :].copy()
+        return _Sorted(labels, _inverse(labels, len(self._items)), panels, axes, norms[order], tails, _upwards(_norms(tails)))
 
 
-def _renumbered(seen: tuple[np.ndarray, np.ndarray], candidates: np.ndarray, n_items: int) -> tuple[np.ndarray, np.ndarray]:
-    """`seen` in positions among the candidates; what is no candidate goes."""
+class RepeatedSearch:
+    """`top_k` for those who search the same items again and again: what was arranged last is kept for the next call."""
+
+    def __init__(self) -> None:
+        self._last: tuple[np.ndarray, np.ndarray | None, ExactSearch] | None = None
+
+    def __call__(
+        self,
+        queries: np.ndarray,
+        items: np.ndarray,
+        k: int,
+        *,
+        seen: tuple[np.ndarray, np.ndarray] | None = None,
+        candidates: np.ndarray | None = None,
+        num_threads: int | None = None,
+    ) -> RankedLists:
+        """As the function `top_k`."""
+        last = self._last
+        if last is None or last[0] is not items or last[1] is not candidates:
+            last = self._last = items, candidates, ExactSearch(items, candidates)
+        return last[2].top_k(queries, k, seen=seen, num_threads=num_threads)
+
+
+def _norms(vectors: np.ndarray) -> np.ndarray:
+    """(n,) float64."""
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)))
+
+
+def _upwards(numbers: np.ndarray) -> np.ndarray:
+    """float32 numbers that are not below the float64 ones, also after a product and a sum."""
+    return np.asarray(numbers * (1 + 1e-6), np.float32)
+
+
+def _inverse(labels: np.ndarray, n_items: int) -> np.ndarray:
+    """(n_items,) int32: the place of each item among `labels`, -1 for none."""
     place = np.full(n_items, -1, np.int32)
-    place[candidates] = np.arange(len(candidates), dtype=np.int32)
-    indptr, indices = seen
-    renumbered = place[indices]
-    kept = renumbered >= 0
-    before = np.concatenate([[0], np.cumsum(kept)])
-    return before[indptr], renumbered[kept]
+    place[labels] = np.arange(len(labels), dtype=np.int32)
+    return place
+
+
+def _better_axes(gram_matrix: np.ndarray) -> np.ndarray | None:
+    """(dim, dim) axes in which the leading half carries the most; None where the present ones are about as good."""
+    half = len(gram_matrix) // 2
+    eigenvalues, axes = principal_axes(gram_matrix)
+    if np.diag(gram_matrix)[:half].sum() >= _CARRIED_SHARE * eigenvalues[:half].sum():
+        return None
+    return axes
+
+
+@dataclass(frozen=True)
+class _Arranged:
+    """Items by place, as they come.
+
+    labels : (n,) int32, the item at each place;  place : (n_items,) int32, its inverse, None where both are the same.
+    columns : (n, dim) float32.
+    """
+
+    labels: np.ndarray
+    place: np.ndarray | None
+    columns: np.ndarray
+
+    def in_places(self, seen: tuple[np.ndarray, np.ndarray] | None) -> tuple[np.ndarray, np.ndarray] | None:
+        """`seen` by places, rising within a query; what has no place goes."""
+        if seen is None or self.place is None:
+            return seen
+        indptr, indices = np.empty(len(seen[0]), np.int64), np.empty(seen[0][-1] - seen[0][0], np.int32)
+        topk.renumber(*seen, self.place, indptr, indices)
+        return indptr, indices
+
+
+@dataclass(frozen=True)
+class _Sorted(_Arranged):
+    """Items by falling norm.
+
+    columns : (n_panels, dim, PANEL), turned into `axes` (dim, dim) unless that is None.
+    norms : (n,) float64, falling;  tails : (n, rest) the last dimensions of each item;  rests : (n,) their norms.
+    """
+
+    axes: np.ndarray | None
+    norms: np.ndarray
+    tails: np.ndarray
+    rests: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Search:
+    """All queries, and the lists that are filled group by group. longest : the largest norm of an item."""
+
+    queries: np.ndarray
+    items: np.ndarray
+    longest: float
+    arranged: _Arranged
+    seen: tuple[np.ndarray, np.ndarray] | None
+    lists: RankedLists
+
+    def run(self, rows: np.ndarray, kept: int, workers: Workers) -> None:
+        """Fills the lists of `rows`; those that `kept` entries do not prove are searched again with more."""
+        kept = min(kept, len(self.arranged.labels))
+        size = min(_QUERY_ROWS, max(1, _SHORTLIST_ENTRIES // max(kept, 1)))
+        unproven = workers.map(lambda block: self._fill(rows[block], kept), row_blocks(len(rows), size))
+        again = np.concatenate([np.empty(0, np.int64), *unproven])
+        if len(again):
+            self.run(again, kept * _MORE, workers)
+
+    def _fill(self, rows: np.ndarray, kept: int) -> np.ndarray:
+        """Fills the lists of `rows` and returns those of them that are not proven."""
+        best = _Shortlists(self, rows, kept)
+        if isinstance(self.arranged, _Sorted):
+            _SortedPass(best, self.arranged).run()
+        else:
+            _pass_as_they_come(best, self.arranged)
+        topk.cut_to(kept, best.scores, best.positions, best.counts, best.bars)
+        topk.rescore_sorted(best.queries, self.items, best.scores, best.positions, best.counts)
+        k = self.lists.positions.shape[1]
+        self.lists.positions[rows] = best.positions[:, :k]
+        self.lists.scores[rows] = best.scores[:, :k]
+        self.lists.counts[rows] = np.minimum(best.counts, k)
+        all_in = (best.slack == 0) | (best.counts < kept) | (kept == len(self.arranged.labels))
+        # What was left out scores at most the bar and what rounding may have taken; one float32 further, so that rounding does
+        # not make it equal to the last of the list.
+        others = (best.bars.astype(np.float64) + best.slack).astype(np.float32)
+        proven = all_in | (best.scores[:, k - 1] > np.nextafter(others, np.float32(np.inf)))
+        return np.asarray(rows[~proven])
+
+
+class _Shortlists:
+    """The best `kept` items so far of each query of a group: `scores`, `positions`, `counts` and `bars` of `kernels.topk`."""
+
+    def __init__(self, search: _Search, rows: np.ndarray, kept: int) -> None:
+        self.queries = search.queries[rows]
+        self.norms = _norms(self.queries)
+        dim = self.queries.shape[1]
+        # A sum of dim products is off by less than dim · 2⁻²⁴ of the norms' product; new axes and the bounds add as much.
+        # One product alone is rounded as the score itself is.
+        unit = 4 * (dim + 4) * 2.0**-24 if dim > 1 else 0.0
+        self.slack = np.asarray(unit * search.longest * self.norms, np.float32)
+        self.seen = None
+        if search.seen is not None:
+            indptr, indices = search.seen
+            self.seen = (indices, indptr[rows].copy(), indptr[rows + 1])
+        self.kept = kept
+        room = min(2 * kept + 16, len(search.arranged.labels))
+        self.scores = np.zeros((len(rows), room), np.float32)
+        self.positions = np.zeros((len(rows), room), np.int32)
+        self.counts = np.zeros(len(rows), np.int32)
+        self.bars = np.full(len(rows), -np.inf, np.float32)
+
+    def mask(self, scores: np.ndarray, rows: np.ndarray, block: slice) -> None:
+        """Takes what the queries `rows` have seen out of a block of scores. Blocks must come in rising order."""
+        if self.seen is not None:
+            topk.mask_columns(scores, rows, block.start, block.stop, *self.seen)
+
+    def enter(self, scores: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> None:
+        """Takes a block of whole scores in."""
+        topk.keep_best(scores, rows, labels, self.kept, self.scores, self.positions, self.counts, self.bars)
+
+
+def _pass_as_they_come(best: _Shortlists, items: _Arranged) -> None:
+    rows = np.arange(len(best.queries))
+    for block in row_blocks(len(items.labels), _ITEM_ROWS):
+        scores = np.matmul(best.queries, items.columns[block].T)
+        best.mask(scores, rows, block)
+        best.enter(scores, rows, items.labels[block])
+
+
+class _SortedPass:
+    """Sorted items pass by a group of queries, of which those that are done leave."""
+
+    def __init__(self, best: _Shortlists, items: _Sorted) -> None:
+        self._best, self._items = best, items
+        queries = best.queries
+        self._queries = queries if items.axes is None else queries @ items.axes.astype(np.float32)
+        self._depth = queries.shape[1] - items.tails.shape[1]
+        self._tails = self._queries[:, self._depth :].copy()
+        self._rests = _upwards(_norms(self._tails))
+        self._go_on_with(np.arange(len(queries)))
+
+    def run(self) -> None:
+        """Fills the shortlists."""
+        whole = 1  # blocks to be multiplied in all dimensions: the first, which fills the lists, and where bounds do not help
+        for block in row_blocks(len(self._items.labels), _ITEM_ROWS // product.PANEL * product.PANEL):
+            self._leave(self._items.norms[block.start])
+            if not len(self._active):
+                return
+            if whole:
+                self._enter_whole(block, self._multiply(block, 0, self._queries.shape[1]))
+                whole -= 1
+            elif not self._enter_possible(block):
+                whole = _PAUSE
+
+    def _go_on_with(self, active: np.ndarray) -> None:
+        self._active = active
+        self._rows = np.zeros((product.padded_rows(len(active)), self._queries.shape[1]), np.float32)
+        self._rows[: len(active)] = self._queries[active]
+
+    def _leave(self, norm: float) -> None:
+        """Queries for which items of at most this norm are not good enough are done."""
+        best, active = self._best, self._active
+        stays = best.norms[active] * norm * (1 + 1e-9) >= best.bars[active].astype(np.float64) - best.slack[active]
+        if not stays.all():
+            self._go_on_with(active[stays])
+
+    def _multiply(self, block: slice, begin: int, end: int, scores: np.ndarray | None = None) -> np.ndarray:
+        """The active queries by a block of items over the dimensions [begin, end), added to `scores` if there are any."""
+        panels = self._items.columns[block.start // product.PANEL : -(-block.stop // product.PANEL)]
+        if scores is None:
+            scores = np.empty((len(self._rows), len(panels) * product.PANEL), np.float32)
+        product.multiply(self._rows, panels, begin, end, scores)
+        return scores
+
+    def _enter_whole(self, block: slice, scores: np.ndarray) -> None:
+        self._best.mask(scores, self._active, block)
+        self._best.enter(scores, self._active, self._items.labels[block])
+
+    def _enter_possible(self, block: slice) -> bool:
+        """Completes the scores that could enter; all of them, and returns False, where these are too many."""
+        best, items = self._best, self._items
+        scores = self._multiply(block, 0, self._depth)
+        rests = items.rests[block]
+        possible = topk.count_possible(scores, self._active, rests, self._rests, best.slack, best.bars)
+        if possible > _COMPLETED_SHARE * len(self._active) * len(rests):
+            self._enter_whole(block, self._multiply(block, self._depth, self._queries.shape[1], scores))
+            return False
+        best.mask(scores, self._active, block)
+        topk.keep_possible(
+            scores, self._active, items.labels[block], items.tails[block], rests, self._tails, self._rests, best.slack,
+            best.kept, best.scores, best.positions, best.counts, best.bars,
+        )  # fmt: skip
+        return True
