@@ -8,19 +8,21 @@ from recsys.embeddings import Embeddings
 from recsys.errors import FormatError, quote_some
 from recsys.interactions import Interactions
 from recsys.model import Model
+from recsys.retrieval.approximate import ItemIndex
 from recsys.storage import open_stored
 
 __all__ = ["load"]
 
-_KINDS: dict[str, type[Interactions] | type[Embeddings] | type[Model]] = {
+_KINDS: dict[str, type[Interactions] | type[Embeddings] | type[Model] | type[ItemIndex]] = {
     "dataset": Interactions,
     "embeddings": Embeddings,
     "model": Model,
+    "index": ItemIndex,
 }
 
 
-def load(path: str | os.PathLike[str], *, verify: bool = True) -> Interactions | Embeddings | Model:
-    """The dataset, model or embeddings saved at `path`, arrays memory-mapped.
+def load(path: str | os.PathLike[str], *, verify: bool = True) -> Interactions | Embeddings | Model | ItemIndex:
+    """The dataset, model, embeddings or index saved at `path`, arrays memory-mapped.
 
     verify : check the SHA-256 of every file; sizes, shapes and versions are always checked.
     Raises `FormatError` that names what is wrong.
@@ -28,4 +30,6 @@ def load(path: str | os.PathLike[str], *, verify: bool = True) -> Interactions |
     stored = open_stored(path, verify=verify)
     if stored.kind not in _KINDS:
         raise FormatError(f"{path} holds a {stored.kind}; recsys.load opens {quote_some(_KINDS)}.")
+    if stored.kind == "model":
+        return Model.from_stored(stored, verify=verify)
     return _KINDS[stored.kind].from_stored(stored)

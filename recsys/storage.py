@@ -28,7 +28,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,9 @@ from recsys.ids import IdMap
 __all__ = [
     "FORMAT_VERSION",
     "Stored",
+    "failures_named",
     "id_table",
+    "move_into_place",
     "open_stored",
     "read_ids",
     "refuse_existing",
@@ -124,16 +126,20 @@ def write_stored(
     tables: Mapping[str, pa.Table],
     attributes: Mapping[str, Any],
     provenance: Mapping[str, Any],
+    parts: Mapping[str, Callable[[Path], None]] | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Writes a directory of the given kind and returns its path.
+
+    parts : what else lies in it, by relative path: each is a directory of its own kind, with a manifest of its own, that the
+        function writes at the path it is given.
 
     An existing path is refused unless `overwrite`; even then only a directory of the same kind written by this package
     (or an empty one) is replaced. Raises `ParameterError`, or `StorageError` when the disk is full or the place can not be
     written.
     """
     target = refuse_existing(path, kind, overwrite=overwrite)
-    with _failures_named(target):
+    with failures_named(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(target)
         temporary = _temporary_name(target)
@@ -144,6 +150,8 @@ def write_stored(
                 files[f"{name}.npy"] = _write_array(temporary / f"{name}.npy", array)
             for name, table in tables.items():
                 files[f"{name}.parquet"] = _write_table(temporary / f"{name}.parquet", table)
+            for name, write_part in (parts or {}).items():
+                write_part(temporary / name)
             manifest = {
                 "format": "recsys",
                 "format_version": FORMAT_VERSION,
@@ -158,7 +166,7 @@ def write_stored(
                 json.dump(manifest, handle, indent=2, ensure_ascii=False)
                 handle.write("\n")
                 _sync(handle)
-            _move_into_place(temporary, target)
+            move_into_place(temporary, target)
         finally:
             _remove(temporary)
     return target
@@ -215,7 +223,7 @@ def write_file(path: str | os.PathLike[str], *, overwrite: bool = True) -> Itera
     if target.is_dir() or (target.exists() and not overwrite):
         what = " and is a directory." if target.is_dir() else ". Hint: ask to overwrite it, or choose another path."
         raise ParameterError(f"{target} already exists{what}")
-    with _failures_named(target):
+    with failures_named(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(target)
         temporary = _temporary_name(target)
@@ -347,7 +355,7 @@ def _is_empty_directory(path: Path) -> bool:
         return next(entries, None) is None
 
 
-def _move_into_place(temporary: Path, target: Path) -> None:
+def move_into_place(temporary: Path, target: Path) -> None:
     """Renames `temporary` to `target`. Where the system can swap two names at once, an old target is never absent."""
     if not target.exists():
         os.rename(temporary, target)
@@ -375,7 +383,8 @@ def _exchange(first: Path, second: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _failures_named(target: Path) -> Iterator[None]:
+def failures_named(target: Path) -> Iterator[None]:
+    """Failures of the disk inside become a `StorageError` which says that `target` was not written, and why."""
     try:
         yield
     except InputError:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from recsys.jobs.index import show_index
 from recsys.jobs.report import Clock, bytes_in_words, seconds_in_words
 from recsys.jobs.terminal import print_table, say
-from recsys.storage import open_stored
+from recsys.model import Model
+from recsys.storage import Stored, open_stored
 
 __all__ = ["Contents", "info"]
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a directory holds. `intact` is always true: a damaged directory raises `FormatError` instead."""
+    """What a directory holds. `intact` is always true: a damaged directory raises `FormatError` instead.
+
+    indexes : of a model, by name: what `ItemIndex.describe` says, and whether it is stale: the model changed since.
+    """
 
     path: str
     kind: str
@@ -26,15 +32,24 @@ class Contents:
     provenance: dict[str, Any]
     intact: bool
     seconds: float
+    indexes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def show(self) -> None:
         """Three tables and a sentence on standard output."""
         say(f"{self.path} holds a {self.kind} of {bytes_in_words(self.bytes)}, written {self.created}.")
-        print_table(("attribute", "value"), [(name, _in_words(value)) for name, value in self.attributes.items()])
+        if self.kind == "index":
+            show_index(Path(self.path).name, self.attributes)
+        else:
+            print_table(("attribute", "value"), [(name, _in_words(value)) for name, value in self.attributes.items()])
         print_table(("file", "size", "holds"), [_file_row(name, entry) for name, entry in self.files.items()])
         if self.provenance:
             print_table(("provenance", "value"), [(name, _in_words(value)) for name, value in self.provenance.items()])
-        say(f"Intact: all {len(self.files)} files match their SHA-256 (checked in {seconds_in_words(self.seconds)}).")
+        for name, found in self.indexes.items():
+            show_index(name, found)
+            if found["stale"]:
+                say(f"The index {name} is stale: the model's items changed since it was built. recsys index builds it again.")
+        more = " and those of its indexes" if self.indexes else ""
+        say(f"Intact: all {len(self.files)} files{more} match their SHA-256 (checked in {seconds_in_words(self.seconds)}).")
 
 
 def info(path: str) -> Contents:
@@ -56,8 +71,15 @@ def info(path: str) -> Contents:
         stored.files,
         stored.provenance,
         intact=True,
+        indexes=_indexes(stored) if stored.kind == "model" else {},
         seconds=clock.seconds,
     )
+
+
+def _indexes(stored: Stored) -> dict[str, dict[str, Any]]:
+    model = Model.from_stored(stored)
+    fingerprint = model.item_embeddings.fingerprint
+    return {name: found.describe() | {"stale": found.fingerprint != fingerprint} for name, found in model.indexes.items()}
 
 
 def _file_row(name: str, entry: dict[str, Any]) -> tuple[str, str, str]:

@@ -1,0 +1,71 @@
+"""`recsys index`: an approximate index of a model's items, its parameters chosen by measurement, saved beside the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recsys.jobs.report import Clock, bytes_in_words, counted, seconds_in_words
+from recsys.jobs.terminal import print_table, say
+from recsys.model import Model
+from recsys.retrieval.approximate.stored import require_name
+from recsys.storage import refuse_existing
+
+__all__ = ["IndexWritten", "index", "show_index"]
+
+
+@dataclass(frozen=True)
+class IndexWritten:
+    """An index that was written, with what was measured.
+
+    index : as `ItemIndex.describe` gives it.
+    """
+
+    output: str
+    name: str
+    index: dict[str, Any]
+    seconds: float
+
+    def show(self) -> None:
+        """A sentence, what was measured, and which search to use, on standard output."""
+        say(f"Wrote {self.output}: {counted(self.index['n_items'], 'item')}, in {seconds_in_words(self.seconds)}.")
+        show_index(self.name, self.index)
+
+
+def index(
+    model: str,
+    *,
+    kind: str = "auto",
+    name: str | None = None,
+    overwrite: bool = False,
+    **options: Any,
+) -> IndexWritten:
+    """Builds an index of the model directory `model` and writes it to its folder `indexes/NAME`.
+
+    name : by default the kind as it was asked for.
+    options : as `Model.build_index` has them.
+    """
+    clock = Clock()
+    loaded = Model.load(model)
+    name = kind if name is None else require_name(name)
+    place = Path(model) / "indexes" / name
+    refuse_existing(place, "index", overwrite=overwrite)
+    built = loaded.build_index(kind, name=name, **options).indexes[name]
+    built.save(place, overwrite=overwrite)
+    return IndexWritten(str(place), name, built.describe(), clock.seconds)
+
+
+def show_index(name: str, found: dict[str, Any]) -> None:
+    """What an index is and how it did, beside exact search, on standard output."""
+    recall = f"{found['recall']:.4f} ({found['recall_low']:.3f} to {found['recall_high']:.3f})"
+    rows = [
+        (f"recall@{found['k']}", recall, "1"),
+        ("single queries a second", f"{found['single_per_second']:,.0f}", f"{found['exact_single_per_second']:,.0f}"),
+        ("queries a second in batches", f"{found['batch_per_second']:,.0f}", f"{found['exact_batch_per_second']:,.0f}"),
+        ("size", bytes_in_words(found["bytes"]), "–"),
+        ("time to build", seconds_in_words(found["build_seconds"]), "–"),
+    ]
+    print_table(("", f"index {name}: {found['kind']}, {found['reduction']}", "exact"), rows)
+    say(f"Recall: mean over {counted(found['n_queries'], 'user')} that parameters were not chosen by, with its 95 % interval.")
+    say(found["advice"])
