@@ -30,6 +30,8 @@ __all__ = ["DUPLICATE_RULES", "Interactions"]
 DUPLICATE_RULES = {"sum": gather.SUM, "count": gather.COUNT, "max": gather.MAX, "last": gather.LAST}
 EventBlock = tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]
 
+_STRETCH = 2**22
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Interactions:
@@ -174,7 +176,11 @@ class Interactions:
     @cached_property
     def item_counts(self) -> np.ndarray:
         """(n_items,) int64: in how many users' rows each item stands."""
-        return np.bincount(self.indices, minlength=self.n_items)
+        counts = np.zeros(self.n_items, np.int64)
+        # numpy counts integers of 64 bits: a stretch at a time, the copy stays small.
+        for start in range(0, len(self.indices), _STRETCH):
+            counts += np.bincount(self.indices[start : start + _STRETCH], minlength=self.n_items)
+        return counts
 
     @property
     def user_counts(self) -> np.ndarray:

@@ -5,28 +5,35 @@ May import everything below trainers: embeddings, retrieval, fold_in, interactio
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from recsys.embeddings import Embeddings
 from recsys.errors import DataError, InputError, ParameterError
 from recsys.fold_in import FoldIn, Rows, fold_in_from, fold_in_to
-from recsys.ids import IdMap, as_id_array, id_series
+from recsys.ids import IdMap
 from recsys.interactions import Interactions, require_interactions, same_timing
-from recsys.progress import show_progress
-from recsys.retrieval import RankedLists, top_k
+from recsys.recommending import BasketRequest, Recommender, Request, taking
+from recsys.recommending.asked import basket_row, paired_positions
+from recsys.recommending.filters import Filters
+from recsys.recommending.likeness import neighbours_in_batches, without_biases
+from recsys.recommending.recommender import Catalogue
+from recsys.recommending.request import Choices
+from recsys.recommending.search import pair_scores, ranked_lists
+from recsys.retrieval import RankedLists, RepeatedSearch, Searcher
+from recsys.retrieval.approximate import Indexes, build_index
+from recsys.retrieval.approximate.stored import require_name
 from recsys.retrieval.exact import require_k
 from recsys.storage import Stored, id_table, open_stored, write_stored
 
 __all__ = ["Model"]
-
-_BATCH_USERS = 10_000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,6 +49,7 @@ class Model:
     history: Interactions
     provenance: Mapping[str, Any] = field(default_factory=dict)
     fold_in_method: FoldIn | None = None
+    indexes: Indexes = field(default_factory=Indexes)
 
     def __post_init__(self) -> None:
         if self.user_embeddings.dim != self.item_embeddings.dim:
@@ -81,76 +89,50 @@ class Model:
 
     # ---- recommending -------------------------------------------------------------------------------------------
 
-    def recommend(
-        self,
-        users: Any = None,
-        k: int = 10,
-        *,
-        exclude_seen: bool = True,
-        only_items: Any = None,
-        exclude_items: Any = None,
-        unknown: str = "raise",
-        index: str = "exact",
-        num_threads: int | None = None,
-        progress: bool = False,
-    ) -> pd.DataFrame:
-        """The k best items for each of `users` (all if None), as columns user_id, item_id, score, rank (from 1).
-
-        exclude_seen : leave out what the user has in the history.
-        only_items, exclude_items : ids to choose among, ids never to show. A filtered item never appears: where fewer
-            than k are left there are fewer rows.
-        unknown : "raise" names users the model does not know, "skip" leaves them out, "popular" gives them the most
-            popular items, scored by the number of users who have them.
-        index : "exact".
+    @taking(Request)
+    def recommend(self, request: Request) -> pd.DataFrame:
+        """The k best items for each of `users`, as columns user_id, item_id, score, rank (from 1).
 
         Rows come in the order of `users`, best first; equal scores in order of item position. Raises `UnknownIdError`
-        for unknown users or items and `ParameterError` for a wrong argument.
+        for unknown users or items, `DataError` for tables that can not be used and `ParameterError` for a wrong argument.
         """
-        batches = self.recommend_batches(
-            users, k, exclude_seen=exclude_seen, only_items=only_items, exclude_items=exclude_items, unknown=unknown,
-            index=index, num_threads=num_threads, progress=progress,
-        )  # fmt: skip
-        return pd.concat(list(batches), ignore_index=True)
+        return pd.concat(list(self._recommender(request).frames()), ignore_index=True)
 
-    def recommend_batches(
-        self,
-        users: Any = None,
-        k: int = 10,
-        *,
-        batch_users: int = _BATCH_USERS,
-        exclude_seen: bool = True,
-        only_items: Any = None,
-        exclude_items: Any = None,
-        unknown: str = "raise",
-        index: str = "exact",
-        num_threads: int | None = None,
-        progress: bool = False,
-    ) -> Iterator[pd.DataFrame]:
+    @taking(Request)
+    def recommend_batches(self, request: Request) -> Iterator[pd.DataFrame]:
         """What `recommend` returns, in frames of at most `batch_users` users: memory stays bounded however many there are.
 
         Everything is checked at the call, before the first frame is asked for. There is at least one frame, maybe empty.
         """
-        require_k(k)
-        if index != "exact":
-            raise ParameterError(f"`index` must be 'exact': this model has no other index. Got {index!r}.")
-        if unknown not in ("raise", "skip", "popular"):
-            raise ParameterError(f"`unknown` must be 'raise', 'skip' or 'popular'. Got {unknown!r}.")
-        if batch_users < 1:
-            raise ParameterError(f"`batch_users` must be an int >= 1. Got {batch_users!r}.")
-        positions, ids = self._asked_users(users, unknown)
-        candidates = self._candidates(only_items, exclude_items)
-        lists = self._popular(k, candidates) if (positions < 0).any() else None
-        starts = range(0, max(len(ids), 1), batch_users)
+        return self._recommender(request).frames()
 
-        def frames() -> Iterator[pd.DataFrame]:
-            with show_progress("Recommending, users", len(ids), enabled=progress) as advance:
-                for start in starts:
-                    batch = slice(start, start + batch_users)
-                    ranked = self._ranked(positions[batch], k, exclude_seen, candidates, lists, num_threads)
-                    yield self._frame(ids[batch], ranked)
-                    advance(len(ranked))
+    @taking(Request)
+    def recommender(self, request: Request) -> Recommender:
+        """The same as an object whose `frame(start, stop)` gives the rows of any stretch of the users asked for.
 
-        return frames()
+        For jobs that write where they stopped: the rows of a user do not depend on the stretch.
+        """
+        return self._recommender(request)
+
+    @taking(BasketRequest)
+    def recommend_basket(self, request: BasketRequest) -> pd.DataFrame:
+        """The k best items for somebody who has `items` and whom the model need not know: columns item_id, score, rank.
+
+        The vector is folded in as that of a new user with these events. Raises `UnknownIdError` for unknown items, `DataError`
+        for an empty basket and `InputError` for a model that has no least-squares fold-in.
+        """
+        basket = basket_row(request, self.items, self._least_squares("fold in"))
+        recommender = Recommender.for_basket(self._catalogue(request.index), request, basket)
+        return recommender.frame(0, 1).drop(columns="user_id")
+
+    def score(self, users: Any, items: Any, *, num_threads: int | None = None) -> np.ndarray:
+        """(n,) float32: the scores of n pairs of a user and an item, as `recommend` gives them.
+
+        users, items : as many ids each; one id alone stands for as many as the other side has. Raises `UnknownIdError`.
+        """
+        user_positions, item_positions = paired_positions(users, self.users, items, self.items)
+        vectors = self.user_embeddings.vectors, self.item_embeddings.vectors
+        return pair_scores(*vectors, user_positions, item_positions, num_threads)
 
     def rank(
         self,
@@ -162,93 +144,139 @@ class Model:
         exclude_items: Any = None,
         num_threads: int | None = None,
     ) -> RankedLists:
-        """Ranked item positions for users given by position; the ground of `recommend` and of evaluation."""
-        candidates = self._candidates(only_items, exclude_items)
-        return self._ranked(np.asarray(user_positions), k, exclude_seen, candidates, None, num_threads)
+        """Ranked item positions for users given by position; the ground of evaluation."""
+        require_k(k)
+        choices = Choices(exclude_seen=exclude_seen, only_items=only_items, exclude_items=exclude_items)
+        filters = Filters.of(choices, self.history, self.users)
+        rows, vectors = np.asarray(user_positions), self.item_embeddings.vectors
+        return ranked_lists(self.user_embeddings.vectors[rows], vectors, rows, k, filters, self._exact, num_threads)
 
-    def _ranked(
-        self,
-        positions: np.ndarray,
-        k: int,
-        exclude_seen: bool,
-        candidates: np.ndarray | None,
-        for_unknown: RankedLists | None,
-        num_threads: int | None,
-    ) -> RankedLists:
-        """Lists for users by position; where that is -1, the one list of `for_unknown`."""
-        known = positions[positions >= 0]
-        seen = self._rows(known) if exclude_seen else None
-        lists = top_k(
-            self.user_embeddings.vectors[known],
-            self.item_embeddings.vectors,
-            k,
-            seen=None if seen is None else (seen.indptr, seen.indices),
-            candidates=candidates,
-            num_threads=num_threads,
-        )
-        if for_unknown is None:
-            return lists
-        place = np.where(positions >= 0, np.cumsum(positions >= 0) - 1, len(known))
-        return RankedLists(
-            np.vstack([lists.positions, for_unknown.positions])[place],
-            np.vstack([lists.scores, for_unknown.scores])[place],
-            np.concatenate([lists.counts, for_unknown.counts])[place],
-        )
+    def _recommender(self, request: Request) -> Recommender:
+        return Recommender(self._catalogue(request.index), self.user_embeddings, self.history, request)
 
-    def _popular(self, k: int, candidates: np.ndarray | None) -> RankedLists:
-        counts = self.history.item_counts.astype(np.float32)[:, None]
-        return top_k(np.ones((1, 1), np.float32), counts, k, candidates=candidates)
-
-    def _asked_users(self, users: Any, unknown: str) -> tuple[np.ndarray, pa.Array]:
-        """Positions (-1 for unknown) and ids of the users asked for."""
-        if users is None:
-            return np.arange(len(self.users)), self.users.to_arrow()
-        ids = as_id_array(users, name=self.users.name)
-        positions = self.users.positions(ids, unknown=_or_ignore(unknown))
-        if unknown != "skip":
-            return positions, ids
-        return positions[positions >= 0], ids.filter(pa.array(positions >= 0))
-
-    def _candidates(self, only_items: Any, exclude_items: Any) -> np.ndarray | None:
-        """Rising positions of the items that may appear; None for all."""
-        if only_items is None and exclude_items is None:
-            return None
-        allowed = np.full(len(self.items), only_items is None)
-        if only_items is not None:
-            allowed[self.items.positions(only_items)] = True
-        if exclude_items is not None:
-            allowed[self.items.positions(exclude_items)] = False
-        return np.flatnonzero(allowed)
+    def _catalogue(self, index: str) -> Catalogue:
+        return Catalogue(self.item_embeddings, self.history, self.fold_in_method, self._searcher(index))
 
     def _rows(self, positions: np.ndarray) -> Rows:
         """The history of users given by position."""
         return Rows.of(self.history, "users").take(positions)
 
-    def _frame(self, ids: pa.Array, lists: RankedLists) -> pd.DataFrame:
-        valid = np.arange(lists.positions.shape[1]) < lists.counts[:, None]
-        users = id_series(ids.take(pa.array(np.repeat(np.arange(len(ids)), lists.counts))), self.users.name)
-        items = self.items.series(lists.positions[valid])
-        rank = np.nonzero(valid)[1] + 1
-        return pd.DataFrame({"user_id": users, "item_id": items, "score": lists.scores[valid], "rank": rank})
+    @cached_property
+    def _exact(self) -> RepeatedSearch:
+        return RepeatedSearch()
+
+    def _searcher(self, index: str) -> Searcher:
+        """How items are searched: "exact", or by the index of that name. Raises `ParameterError` where there is none."""
+        if index == "exact":
+            return self._exact
+        return self.indexes.searcher(index, self.item_embeddings.fingerprint)
+
+    # ---- indexes ------------------------------------------------------------------------------------------------
+
+    def build_index(
+        self,
+        kind: str = "auto",
+        *,
+        name: str | None = None,
+        target_recall: float = 0.99,
+        k: int = 20,
+        n_queries: int = 1000,
+        random_state: int = 0,
+        num_threads: int | None = None,
+        progress: bool = False,
+    ) -> Model:
+        """This model with an approximate index of its items, which `recommend(index=name)` then searches by.
+
+        kind : "ivf", "ivf-flat", "ivf-pq", "hnsw", or "auto" for the one that answers single queries fastest on this model.
+        name : how to ask for it; by default `kind`, as it stands here.
+        target_recall : the share of the exact `k` best, less what the user has seen, that must be found on average. Parameters
+            are chosen on half of `n_queries` users drawn at random, and measured on the other half: that recall, its interval,
+            speeds beside exact search, size and time to build are in `model.indexes[name].describe()`.
+
+        Parameters depend on measured times; what is built from them depends on `random_state` alone. An index stays valid as
+        long as the items do: folding in users keeps it, other changes leave it out. Raises `ParameterError` for a wrong
+        argument, `MissingExtraError` without faiss, and `InputError` with the curve found when the recall can not be reached.
+        """
+        if not isinstance(n_queries, int) or n_queries < 20:
+            raise ParameterError(f"`n_queries` must be an int >= 20. Got {n_queries!r}.")
+        if name is not None:
+            require_name(name)
+        order = np.random.default_rng(random_state).permutation(len(self.users))
+        sample = order[self.user_embeddings.vectors[order].any(axis=1)][:n_queries]
+        seen = self._rows(sample)
+        built = build_index(
+            self.item_embeddings.vectors, self.user_embeddings.vectors[sample], (seen.indptr, seen.indices), kind=kind,
+            target_recall=target_recall, k=k, random_state=random_state, num_threads=num_threads, progress=progress,
+            fingerprint=self.item_embeddings.fingerprint,
+        )  # fmt: skip
+        return replace(self, indexes=self.indexes.with_index(kind if name is None else name, built))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over ids, vectors and history: equal models have equal fingerprints. Indexes do not count."""
+        parts = (self.user_embeddings, self.item_embeddings, self.history)
+        return hashlib.sha256("".join(part.fingerprint for part in parts).encode()).hexdigest()
+
+    # ---- alignment ----------------------------------------------------------------------------------------------
+
+    def align_to(self, reference: Model | Embeddings, *, weights: Any = None, num_threads: int | None = None) -> Model:
+        """This model turned so that its item vectors lie as near to those of `reference` as a rotation can bring them.
+
+        Users are turned with the items, so every score, list, explanation and fold-in stays, to float32's accuracy; columns of
+        biases are left alone. What keeps vectors downstream may go on as if nothing had happened.
+
+        reference : an earlier model, or its items' embeddings. Of different dimensions the larger is taken, and a warning says
+            when the model gets more than it had.
+        weights : how much each shared item counts: None for all alike, "popularity" for its interactions in this model's
+            history, or a Series or mapping from item to a number >= 0.
+
+        provenance["aligned_to"] says what came of it; indexes are left out. Raises `DataError` when no item is shared.
+        """
+        own = without_biases(self.item_embeddings, self.fold_in_method)
+        target = reference if isinstance(reference, Embeddings) else reference.item_embeddings
+        if isinstance(reference, Model):
+            target = without_biases(target, reference.fold_in_method)
+        if isinstance(weights, str):
+            if weights != "popularity":
+                raise ParameterError(f"`weights` must be 'popularity', or numbers by item_id. Got {weights!r}.")
+            weights = pd.Series(self.history.item_counts, index=self.items.to_numpy())
+        alignment = own.alignment_to(target, weights=weights, num_threads=num_threads)
+        alignment.warn_if_wider(own.dim)
+        kept = self.item_embeddings.dim - own.dim
+        users, items = (
+            alignment.apply(side.vectors, kept=kept, num_threads=num_threads)
+            for side in (self.user_embeddings, self.item_embeddings)
+        )
+        facts = {"fingerprint": reference.fingerprint, **alignment.describe()}
+        provenance = {**self.provenance, "aligned_to": facts}
+        return Model.from_vectors(self.history, users, items, fold_in=self.fold_in_method, provenance=provenance)
 
     # ---- likeness and reasons -----------------------------------------------------------------------------------
 
     def similar_items(self, items: Any = None, k: int = 10, *, num_threads: int | None = None) -> pd.DataFrame:
         """The k items nearest by cosine to each of `items` (all if None): item_id, similar_item_id, score, rank."""
-        return self._without_biases(self.item_embeddings).neighbours(items, k, num_threads=num_threads)
+        return without_biases(self.item_embeddings, self.fold_in_method).neighbours(items, k, num_threads=num_threads)
+
+    def similar_items_batches(
+        self,
+        items: Any = None,
+        k: int = 10,
+        *,
+        batch_items: int = 10_000,
+        num_threads: int | None = None,
+        progress: bool = False,
+    ) -> Iterator[pd.DataFrame]:
+        """What `similar_items` returns, in frames of at most `batch_items` items; at least one, maybe empty."""
+        require_k(k)
+        if batch_items < 1:
+            raise ParameterError(f"`batch_items` must be an int >= 1. Got {batch_items!r}.")
+        embeddings = without_biases(self.item_embeddings, self.fold_in_method)
+        wanted = embeddings.ids.to_arrow() if items is None else embeddings.ids.ids_at(embeddings.ids.positions(items))
+        return neighbours_in_batches(embeddings, wanted, k, batch_items, num_threads, progress=progress)
 
     def similar_users(self, users: Any = None, k: int = 10, *, num_threads: int | None = None) -> pd.DataFrame:
         """The k users nearest by cosine to each of `users` (all if None): user_id, similar_user_id, score, rank."""
-        return self._without_biases(self.user_embeddings).neighbours(users, k, num_threads=num_threads)
-
-    def _without_biases(self, embeddings: Embeddings) -> Embeddings:
-        """What likeness goes by: columns of biases are much the same for all, so they would make all alike."""
-        columns = 0 if self.fold_in_method is None else self.fold_in_method.bias_columns
-        if not columns:
-            return embeddings
-        if columns == embeddings.dim:
-            raise InputError(f"A model with biases alone can not tell which {embeddings.ids.name}s are alike.")
-        return Embeddings(embeddings.ids, embeddings.vectors[:, :-columns].copy(), embeddings.provenance)
+        return without_biases(self.user_embeddings, self.fold_in_method).neighbours(users, k, num_threads=num_threads)
 
     def explain(self, user: Any, item: Any, k: int | None = 5) -> pd.DataFrame:
         """Which of the user's own items carried the score of `item`: columns item_id, weight, contribution, rank.
@@ -323,7 +351,7 @@ class Model:
         users, items = (grown, fixed) if of == "users" else (fixed, grown)
         provenance = {**self.provenance, "folded_in": {"of": of, "n": len(changed), "fingerprint": events.fingerprint}}
         provenance["folded_in"]["left_out"] = left_out
-        return Model(users, items, history, provenance, method)
+        return Model(users, items, history, provenance, method, self.indexes if of == "users" else Indexes())
 
     def history_with(self, events: Interactions) -> Interactions:
         """The history followed by new events. Weights of the same pair are summed; of two ratings the later one holds."""
@@ -381,7 +409,10 @@ class Model:
     # ---- files --------------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Writes a directory of kind "model" (see `recsys.storage`). An existing path is refused unless `overwrite`."""
+        """Writes a directory of kind "model" (see `recsys.storage`), its indexes in folders of `indexes/`.
+
+        An existing path is refused unless `overwrite`; its indexes go with it.
+        """
         arrays = {"user_vectors": self.user_embeddings.vectors, "item_vectors": self.item_embeddings.vectors}
         write_stored(
             path,
@@ -395,25 +426,27 @@ class Model:
                 "fold_in": None if self.fold_in_method is None else fold_in_to(self.fold_in_method),
             },
             provenance=self.provenance,
+            parts={f"indexes/{name}": index.save for name, index in self.indexes.items()},
             overwrite=overwrite,
         )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, verify: bool = True) -> Model:
         """Opens a directory written by `save`; arrays are memory-mapped. Raises `FormatError` that names what is wrong."""
-        return cls.from_stored(open_stored(path, "model", verify=verify))
+        return cls.from_stored(open_stored(path, "model", verify=verify), verify=verify)
 
     @classmethod
-    def from_stored(cls, stored: Stored) -> Model:
-        """The model in an opened directory."""
+    def from_stored(cls, stored: Stored, *, verify: bool = True) -> Model:
+        """The model in an opened directory. Its indexes are opened, and checked if `verify`, when they are asked for."""
         saved = stored.attribute("fold_in")
-        return cls.from_vectors(
+        model = cls.from_vectors(
             Interactions.from_stored(stored, prefix="history_"),
             stored.array("user_vectors"),
             stored.array("item_vectors"),
             fold_in=None if saved is None else fold_in_from(saved),
             provenance=stored.provenance,
         )
+        return replace(model, indexes=Indexes.in_folder(stored.path / "indexes", verify=verify))
 
 
 def _or_ignore(unknown: str) -> str:

@@ -110,7 +110,7 @@ def test_nobody_asked_for_gives_an_empty_table_with_all_columns():
     ("arguments", "error", "message"),
     [
         ({"k": 0}, ParameterError, r"`k` must be an int >= 1\. Got 0"),
-        ({"index": "hnsw"}, ParameterError, "`index` must be 'exact'"),
+        ({"index": "hnsw"}, ParameterError, "`index` must be one of 'exact'"),
         ({"unknown": "ignore"}, ParameterError, "`unknown` must be 'raise', 'skip' or 'popular'"),
         ({"only_items": [5, 1]}, UnknownIdError, "Unknown item_id: 1"),
         ({"exclude_items": ["x"]}, UnknownIdError, "these are strings"),
