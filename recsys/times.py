@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recsys.errors import ParameterError
+from recsys.errors import DataError, ParameterError
 
-__all__ = ["as_microseconds", "span_microseconds"]
+__all__ = ["as_microseconds", "column_of_microseconds", "span_microseconds"]
 
 
 def as_microseconds(value: Any, name: str) -> int:
@@ -36,3 +36,27 @@ def span_microseconds(value: Any, name: str) -> float:
     if not (0 < span < float("inf")):
         raise ParameterError(f"`{name}` must be a positive length of time such as '30D', or seconds. Got {value!r}.")
     return span
+
+
+def column_of_microseconds(values: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """A column of times (typed, ISO 8601 text, or Unix seconds) as int64 microseconds since 1970 UTC, and where one is missing.
+
+    Times without a zone are UTC. Raises `DataError` that names row (from 1) and value of the first that is no time.
+    """
+    column = pd.Series(values.to_pandas() if hasattr(values, "to_pandas") else values).reset_index(drop=True)
+    missing = column.isna().to_numpy(dtype=bool)
+    try:
+        if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
+            stamps = pd.to_datetime(column, unit="s", utc=True, errors="coerce")
+        else:
+            # Python's dates, and whatever else is among them, are read by how they are written.
+            texts = column.where(missing, column.astype(str)) if column.dtype == object else column
+            stamps = pd.to_datetime(texts, utc=True, errors="coerce", format="ISO8601")
+    except (ValueError, TypeError, OverflowError):  # what is of no use at all, such as truth values
+        stamps = pd.Series(pd.NaT, index=column.index).dt.tz_localize("UTC")
+    bad = np.flatnonzero(stamps.isna().to_numpy() & ~missing)
+    if len(bad):
+        raise DataError(
+            f"`{name}` must be dates, dates as ISO 8601 text, or Unix seconds. Row {bad[0] + 1} is {column.iloc[bad[0]]!r}."
+        )
+    return stamps.dt.tz_localize(None).astype("datetime64[us]").to_numpy().astype(np.int64), missing

@@ -370,3 +370,65 @@ def test_only_one_run_at_a_time_works_in_a_folder(folder):
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: Another run is at work in ")
     assert run(folder).exit_code == 0
+
+
+def test_recommend_takes_the_options_of_its_command(folder):
+    model_items = recsys.read_interactions(folder / "logs" / "monday.csv").items.to_numpy().tolist()
+    rules = pd.DataFrame({"item_id": model_items[:5], "expires": ["2020-01-01"] * 5})
+    rules.to_csv(folder / "rules.csv", index=False)
+    options = 'item_rules = "rules.csv"\nat = 2021-01-01\ndiversity = 0.3\nmin_score = 0.01\nwith_reasons = true'
+    change(folder, "k = 5", f'k = 3\n{options}\npartition_rows = 60\nrecord = "out/lists.json"')
+    assert done_and_skipped(folder) == (STEPS, [])
+    lists = folder / "out" / "recommendations.parquet"
+    model = recsys.load(folder / "out" / "model")
+    expected = model.recommend(k=3, item_rules=rules, at="2021-01-01", diversity=0.3, min_score=0.01, with_reasons=True)
+    written = pd.read_parquet(lists)
+    pd.testing.assert_frame_equal(written.drop(columns="reasons"), expected.drop(columns="reasons"), check_dtype=False)
+    assert json.loads((folder / "out" / "lists.json").read_text())["counts"]["n_rows"] == len(expected)
+    assert done_and_skipped(folder) == ([], STEPS)
+    (lists / "part-00001.parquet").write_bytes(b"")
+    assert done_and_skipped(folder)[0] == ["recommend"]
+    rules[:1].to_csv(folder / "rules.csv", index=False)
+    assert done_and_skipped(folder)[0] == ["recommend"]
+
+
+def test_recommend_writes_a_table_of_a_database(folder):
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    url = f"sqlite:///{folder}/lists.db"
+    change(folder, "k = 5", f'k = 3\noutput = "{url}"\ntable = "lists"')
+    assert done_and_skipped(folder) == (STEPS, [])
+    engine = sqlalchemy.create_engine(url)
+    assert len(pd.read_sql("SELECT * FROM lists", engine)) == len(recsys.load(folder / "out" / "model").recommend(k=3))
+    engine.dispose()
+    assert done_and_skipped(folder) == ([], STEPS)
+    change(folder, "k = 3", "k = 2")
+    assert done_and_skipped(folder)[0] == ["recommend"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ('output = "sqlite:///x.db"', "A database needs `--table`"),
+        ('table = "lists"', "`--table` is for a database"),
+        ("pool = 3", "`--pool` is what"),
+        ("diversity = 7", "`--diversity` must be a number from 0 to 1"),
+        ('deny = "no.csv"', "names a file of ids that does not exist"),
+        ('at = "soon"', "[recommend] at must be a date"),
+        ("partition_rows = 0", "[recommend] partition_rows must be an integer >= 1"),
+    ],
+)
+def test_wrong_options_of_recommend_are_refused_before_the_first_step(folder, options, words):
+    change(folder, "k = 5", options)
+    assert words in sentence_of(folder)
+    assert not (folder / "out").exists()
+
+
+def test_a_trainer_is_configured_by_a_file_whose_change_counts(folder):
+    (folder / "tuned.toml").write_text('[train]\ntrainer = "als"\n[train.set]\nfactors = 4\niterations = 2\n')
+    change(folder, 'trainer = "als"\n[train.set]\nfactors = 4\niterations = 3', 'config = "tuned.toml"')
+    assert done_and_skipped(folder) == (STEPS, [])
+    assert recsys.load(folder / "out" / "model").item_embeddings.dim == 4
+    (folder / "tuned.toml").write_text('[train]\ntrainer = "als"\n[train.set]\nfactors = 3\niterations = 2\n')
+    assert done_and_skipped(folder)[0] == ["train", "evaluate", "recommend"]
+    (folder / "tuned.toml").unlink()
+    assert "tuned.toml" in sentence_of(folder)

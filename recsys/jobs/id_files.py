@@ -1,10 +1,11 @@
-"""Files of user or item ids: text or CSV, one id a line, or a Parquet column. May import errors, ids."""
+"""Files of user or item ids: text or CSV, one id a line, or a Parquet column; "-" is standard input. May import errors, ids."""
 
 from __future__ import annotations
 
 import csv
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import pyarrow.parquet as pq
 from recsys.errors import DataError, InputError, UnknownIdError, closest_hint, quote_some
 from recsys.ids import IdMap, as_id_array
 
-__all__ = ["parse_id", "read_id_file"]
+__all__ = ["STANDARD_INPUT", "parse_id", "read_id_file"]
+
+STANDARD_INPUT = "-"
 
 
 def read_id_file(path: str | os.PathLike[str], known: IdMap, *, unknown: str = "raise") -> pa.Array:
@@ -25,9 +28,9 @@ def read_id_file(path: str | os.PathLike[str], known: IdMap, *, unknown: str = "
     not count. Raises `DataError` for a file that holds no id or an id of the wrong type, and, unless `unknown` is something
     else than "raise", `UnknownIdError` for ids that `known` does not hold; both name the file.
     """
-    file = Path(path)
+    file = Path("standard input" if path == STANDARD_INPUT else path)
     try:
-        ids = _from_parquet(file, known.name) if file.suffix == ".parquet" else _from_lines(file, known)
+        ids = _from_parquet(file, known.name) if file.suffix == ".parquet" else _from_lines(_lines(path), file, known)
     except (pa.ArrowInvalid, UnicodeDecodeError, csv.Error, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise DataError(f"{file} can not be read as a file of {known.name}s: {reason}.") from error
@@ -52,9 +55,15 @@ def _from_parquet(file: Path, column: str) -> pa.ChunkedArray:
     return pq.read_table(file, columns=[column]).column(0)
 
 
-def _from_lines(file: Path, known: IdMap) -> list[str] | list[int]:
-    with open(file, encoding="utf-8-sig") as handle:
-        cells = list(_cells([line.rstrip("\n") for line in handle], file, known.name))
+def _lines(path: str | os.PathLike[str]) -> list[str]:
+    if path == STANDARD_INPUT:
+        return [line.rstrip("\n") for line in sys.stdin]
+    with open(path, encoding="utf-8-sig") as handle:
+        return [line.rstrip("\n") for line in handle]
+
+
+def _from_lines(lines: list[str], file: Path, known: IdMap) -> list[str] | list[int]:
+    cells = list(_cells(lines, file, known.name))
     if not known.is_integer:
         return [text for _, text in cells]
     return [_integer(text, f"{file}, line {number}: the {known.name}s here") for number, text in cells]

@@ -17,6 +17,7 @@ from recsys.errors import DataError, FormatError, ParameterError, closest_hint, 
 from recsys.ingest.sources import FORMATS
 from recsys.ingest.values import TICKS_PER_SECOND
 from recsys.interactions import DUPLICATE_RULES
+from recsys.jobs.database import is_database
 from recsys.jobs.split import SPLITS
 from recsys.times import as_microseconds
 
@@ -91,6 +92,10 @@ def _path(value: Any, folder: Path) -> str:
     return os.path.normpath(folder / Path(value).expanduser())
 
 
+def _path_or_url(value: Any, folder: Path) -> str:
+    return value if isinstance(value, str) and is_database(value) else _path(value, folder)
+
+
 def _paths(value: Any, folder: Path) -> list[str]:
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list) or not values:
@@ -140,7 +145,7 @@ SECTIONS: dict[str, dict[str, Kind]] = {
         "unseen": _one_of("keep", "drop"),
         "random_state": COUNT,
     },
-    "train": {"output": _path, "trainer": TEXT, "set": TABLE},
+    "train": {"output": _path, "trainer": TEXT, "set": TABLE, "config": _path},
     "evaluate": {
         "output": _path,
         "test": _path,
@@ -150,12 +155,24 @@ SECTIONS: dict[str, dict[str, Kind]] = {
     },
     "retrain": {"output": _path},
     "recommend": {
-        "output": _path,
+        "output": _path_or_url,
+        "table": TEXT,
+        "partition_rows": POSITIVE,
+        "record": _path,
         "k": POSITIVE,
         "users": _path,
         "only_items": _path,
         "exclude_items": _path,
+        "allow": _path,
+        "deny": _path,
+        "item_rules": _path,
+        "at": _moment,
         "include_seen": FLAG,
+        "min_score": NUMBER,
+        "diversity": NUMBER,
+        "calibration": NUMBER,
+        "pool": POSITIVE,
+        "with_reasons": FLAG,
         "unknown": _one_of("raise", "skip", "popular"),
         "index": _one_of("exact"),
     },

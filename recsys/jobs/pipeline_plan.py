@@ -14,14 +14,15 @@ from typing import Any
 from recsys.errors import DataError, ParameterError
 from recsys.evaluation.metrics import parse_metrics
 from recsys.ingest.sources import find_files
+from recsys.jobs.database import is_database
 from recsys.jobs.evaluate import evaluate
 from recsys.jobs.filter import filter_dataset
 from recsys.jobs.ingest import ingest
 from recsys.jobs.pipeline_file import PipelineFile, Section
-from recsys.jobs.recommend import recommend, require_suffix
+from recsys.jobs.recommend import TABLE_FILES, check_output, recommend
 from recsys.jobs.split import check_choices, fold_in_path, split
-from recsys.jobs.train import DEFAULT_TRAINER, train
-from recsys.trainers import make_trainer
+from recsys.jobs.train import configured_trainer, train
+from recsys.recommending import Request
 
 __all__ = ["Step", "plan_steps"]
 
@@ -53,6 +54,11 @@ class _Flow:
     test: str | None = None
     fold_in: str | None = None
     model: str = ""
+
+    @property
+    def configurations(self) -> list[str]:
+        """The file that the trainer is configured by, if there is one."""
+        return [self.training["config"]] if "config" in self.training else []
 
     def place(self, name: str) -> str:
         """Where something goes that the file names no place for."""
@@ -106,10 +112,10 @@ def _split(section: dict[str, Any], flow: _Flow) -> _Planned:
 
 def _train(section: dict[str, Any], flow: _Flow) -> _Planned:
     section["settings"] = section.pop("set", {})
-    make_trainer(section.get("trainer", DEFAULT_TRAINER), section["settings"])
+    configured_trainer(section.get("trainer"), section["settings"], section.get("config"))
     flow.training = dict(section)
     flow.model = section.setdefault("output", flow.place("model"))
-    return train, {"dataset": flow.train, **section}, [flow.train], [flow.model]
+    return train, {"dataset": flow.train, **section}, [flow.train, *flow.configurations], [flow.model]
 
 
 def _evaluate(section: dict[str, Any], flow: _Flow) -> _Planned:
@@ -126,17 +132,22 @@ def _evaluate(section: dict[str, Any], flow: _Flow) -> _Planned:
 
 def _retrain(section: dict[str, Any], flow: _Flow) -> _Planned:
     flow.model = section.get("output", flow.place("model-all"))
-    return train, {"dataset": flow.dataset, **flow.training, "output": flow.model}, [flow.dataset], [flow.model]
+    read = [flow.dataset, *flow.configurations]
+    return train, {"dataset": flow.dataset, **flow.training, "output": flow.model}, read, [flow.model]
 
 
 def _recommend(section: dict[str, Any], flow: _Flow) -> _Planned:
     output = section.setdefault("output", flow.place("recommendations.parquet"))
-    require_suffix(output)
-    lists = [section[name] for name in ("users", "only_items", "exclude_items") if name in section]
+    check_output(output, section.get("table"), section.get("partition_rows"))
+    lists = [section[name] for name in ("users", "only_items", "exclude_items", *TABLE_FILES) if name in section]
     for path in lists:
         if not Path(path).is_file():
             raise DataError(f"[recommend] names a file of ids that does not exist: {path}.")
-    return recommend, {"model": flow.model, **section}, [flow.model, *lists], [output]
+    # Made only to be checked: item rules are a path here, and a table there.
+    Request(**{name: value for name, value in section.items() if name in Request.__dataclass_fields__ and name != "users"})
+    # A table of a database is no file whose sum could be taken: it is taken to be as it was left.
+    written = [*([] if is_database(output) else [output]), *([section["record"]] if "record" in section else [])]
+    return recommend, {"model": flow.model, **section}, [flow.model, *lists], written
 
 
 _PLANNERS: dict[str, Callable[[dict[str, Any], _Flow], _Planned]] = {

@@ -15,8 +15,6 @@ came out the same. Written whole before and after each step, so an interrupted r
 from __future__ import annotations
 
 import contextlib
-import datetime
-import hashlib
 import json
 import os
 import sys
@@ -26,6 +24,8 @@ from typing import Any
 
 from recsys import __version__
 from recsys.errors import FormatError, RecsysError, StorageError
+from recsys.jobs.job_record import content_sum, now
+from recsys.jobs.partitions import is_folder_of_parts, parts_sum
 from recsys.jobs.pipeline_plan import Step
 from recsys.jobs.report import write_json
 from recsys.storage import open_stored, sha256_of_file, write_file
@@ -78,7 +78,7 @@ class RunRecord:
         entry = self._steps[step.name]
         entry["state"] = "done"
         entry["outputs"] = {self._relative(path): _output_print(Path(path)) for path in step.outputs}
-        entry |= {"result": result, "seconds": seconds, "finished": _now()}
+        entry |= {"result": result, "seconds": seconds, "finished": now()}
         self._write()
 
     def _task(self, step: Step) -> dict[str, Any]:
@@ -142,19 +142,9 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     return steps
 
 
-def _content_sum(directory: Path) -> str | None:
-    """One sum over the sums in the manifest: the same content gives the same sum, whenever it was written."""
-    try:
-        files = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))["files"]
-        lines = "\n".join(f"{name} {files[name]['sha256']}" for name in sorted(files))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return hashlib.sha256(lines.encode()).hexdigest()
-
-
 def _input_print(path: Path) -> Any:
     if path.is_dir():
-        return _content_sum(path)
+        return content_sum(path)
     if not path.exists():
         return None
     status = path.stat()
@@ -162,20 +152,18 @@ def _input_print(path: Path) -> Any:
 
 
 def _output_print(path: Path) -> str | None:
-    return _content_sum(path) if path.is_dir() else sha256_of_file(path)
+    if is_folder_of_parts(path):
+        return parts_sum(path)
+    return content_sum(path) if path.is_dir() else sha256_of_file(path)
 
 
 def _is_intact(path: Path, noted: str | None) -> bool:
     if noted is None or not path.exists() or _output_print(path) != noted:
         return False
-    if path.is_file():
+    if path.is_file() or is_folder_of_parts(path):
         return True
     try:
         open_stored(path)
     except RecsysError:
         return False
     return True
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
