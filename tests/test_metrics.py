@@ -22,7 +22,12 @@ NAIVE = {
     "map": naive.average_precision,
     "mrr": naive.reciprocal_rank,
     "hit_rate": naive.hit_rate,
+    "recall_capped": naive.recall_capped,
+    "r_precision": naive.r_precision,
+    "ndcg_graded": lambda ranked, relevant, k: naive.ndcg_graded(ranked, dict.fromkeys(relevant, 1), k),
 }
+# Those that look at nothing but hits; the others are in test_metrics_shown.py.
+OF_HITS = {name: metric for name, metric in METRICS.items() if metric.of_relevant and name != "auc"}
 
 N_ITEMS = 12
 one_case = st.tuples(
@@ -47,19 +52,18 @@ class Lists:
 
 def judged(pairs):
     """(ranked, relevant) pairs as JudgedLists; items from N_ITEMS on are unknown to the ranker and only counted."""
-    known = [sorted(item for item in relevant if item < N_ITEMS) for _, relevant in pairs]
-    indptr = np.concatenate([[0], np.cumsum([len(row) for row in known])]).astype(np.int64)
-    relevant = np.array([item for row in known for item in row], np.int32)
-    n_relevant = np.array([len(relevant) for _, relevant in pairs], np.int64)
-    lists = Lists.of([ranked for ranked, _ in pairs], beyond=known[0][0] if known[0] else 0)
-    return JudgedLists.from_ranked(lists, indptr, relevant, n_relevant)
+    rows = [sorted(relevant) for _, relevant in pairs]
+    indptr = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+    relevant = np.array([item for row in rows for item in row], np.int32)
+    lists = Lists.of([ranked for ranked, _ in pairs], beyond=min(rows[0]))
+    return JudgedLists.from_ranked(lists, indptr, relevant)
 
 
-def test_every_metric_has_a_naive_twin():
-    assert set(NAIVE) == set(METRICS)
+def test_every_metric_of_hits_has_a_naive_twin():
+    assert set(NAIVE) == set(OF_HITS)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", OF_HITS)
 @settings(max_examples=60, deadline=None)
 @given(pairs=cases, k=st.integers(1, N_ITEMS + 5))
 def test_a_metric_equals_its_naive_twin_and_lies_between_0_and_1(name, pairs, k):
@@ -76,7 +80,7 @@ def test_a_metric_equals_its_naive_twin_and_lies_between_0_and_1(name, pairs, k)
 def test_a_perfect_list_gives_1_and_where_it_cannot_the_stated_bound(items, n_relevant, k):
     lists = judged([(items, set(items[:n_relevant]))])
     bounds = {"recall": min(1, k / n_relevant), "precision": min(1, n_relevant / k)}
-    for name, metric in METRICS.items():
+    for name, metric in OF_HITS.items():
         assert metric(lists, k)[0] == pytest.approx(bounds.get(name, 1))
 
 
@@ -84,7 +88,7 @@ def test_a_perfect_list_gives_1_and_where_it_cannot_the_stated_bound(items, n_re
 @given(pair=one_case)
 def test_recall_hit_rate_and_mrr_never_fall_when_k_grows(pair):
     lists = judged([pair])
-    for name in ("recall", "hit_rate", "mrr"):
+    for name in ("recall", "hit_rate", "mrr", "r_precision"):
         values = [METRICS[name](lists, k)[0] for k in range(1, N_ITEMS + 3)]
         assert values == sorted(values)
 
@@ -94,7 +98,7 @@ def test_recall_hit_rate_and_mrr_never_fall_when_k_grows(pair):
 def test_names_of_items_do_not_matter_so_the_order_of_the_relevant_set_does_not(pair, data):
     renamed = data.draw(st.permutations(range(N_ITEMS)))
     other = ([renamed[item] for item in pair[0]], {renamed[item] if item < N_ITEMS else item for item in pair[1]})
-    for metric in METRICS.values():
+    for metric in OF_HITS.values():
         assert metric(judged([pair]), 5)[0] == metric(judged([other]), 5)[0]
 
 
@@ -109,8 +113,11 @@ def test_the_values_of_one_list_worked_out_by_hand():
         "map": (1 / 2 + 2 / 4) / 3,
         "mrr": 1 / 2,
         "hit_rate": 1,
+        "recall_capped": 2 / 3,
+        "r_precision": 1 / 3,
     }
-    assert {name: metric(lists, 5)[0] for name, metric in METRICS.items()} == pytest.approx(expected)
+    expected["ndcg_graded"] = expected["ndcg"]
+    assert {name: metric(lists, 5)[0] for name, metric in OF_HITS.items()} == pytest.approx(expected)
 
 
 def test_a_list_shorter_than_k_counts_its_missing_places_as_misses():
@@ -122,19 +129,32 @@ def test_a_list_shorter_than_k_counts_its_missing_places_as_misses():
 
 def test_an_empty_list_gives_0():
     lists = judged([([], {1})])
-    assert {name: metric(lists, 3)[0] for name, metric in METRICS.items()} == dict.fromkeys(METRICS, 0)
+    assert {name: metric(lists, 3)[0] for name, metric in OF_HITS.items()} == dict.fromkeys(OF_HITS, 0)
 
 
-def test_ndcg_equals_scikit_learn_where_the_definitions_coincide():
-    sklearn_metrics = pytest.importorskip("sklearn.metrics")
-    rng = np.random.default_rng(0)
-    for k in (1, 3, 10):
-        ranked = [list(rng.permutation(N_ITEMS)) for _ in range(20)]
-        relevant = [set(rng.choice(N_ITEMS, size, replace=False).tolist()) for size in rng.integers(1, N_ITEMS, 20)]
-        truth = np.array([[item in row for item in range(N_ITEMS)] for row in relevant], float)
-        scores = np.array([[-row.index(item) for item in range(N_ITEMS)] for row in ranked], float)
-        ours = METRICS["ndcg"](judged(list(zip(ranked, relevant, strict=True))), k)
-        assert ours.mean() == pytest.approx(sklearn_metrics.ndcg_score(truth, scores, k=k))
+@settings(max_examples=60, deadline=None)
+@given(pair=one_case, data=st.data(), k=st.integers(1, N_ITEMS + 5))
+def test_graded_ndcg_equals_its_naive_twin_and_has_no_value_where_nothing_has_a_gain(pair, data, k):
+    ranked, relevant = pair
+    gains = {item: data.draw(st.sampled_from([0.0, 0.5, 1.0, 3.0])) for item in sorted(relevant)}
+    lists = judged([pair])
+    pairs = dataclasses.replace(lists.pairs, gains=np.array(list(gains.values()), np.float32))
+    value = METRICS["ndcg_graded"](dataclasses.replace(lists, pairs=pairs), k)[0]
+    np.testing.assert_allclose(value, naive.ndcg_graded(list(ranked), gains, k), rtol=1e-12, atol=1e-15)
+
+
+def test_capped_recall_is_recall_where_fewer_are_relevant_than_places_and_precision_where_more_are():
+    lists = judged([([1, 2, 3, 4], {2, 9}), ([1, 2, 3, 4], {1, 3, 5, 6, 7, 8})])
+    capped = METRICS["recall_capped"](lists, 4)
+    assert capped[0] == METRICS["recall"](lists, 4)[0] == 1 / 2
+    assert capped[1] == METRICS["precision"](lists, 4)[1] == 1 / 2
+
+
+def test_many_relevant_items_whose_low_bits_coincide_are_all_found():
+    relevant = np.arange(5, dtype=np.int32) * 4096 + 7
+    shown = np.concatenate([relevant, relevant + 1, relevant + 4096 * 5]).astype(np.int32)
+    lists = Lists(shown[None], np.array([len(shown)], np.int32))
+    assert JudgedLists.from_ranked(lists, np.array([0, 5]), relevant).hits.tolist() == [[True] * 5 + [False] * 10]
 
 
 @settings(max_examples=40, deadline=None)
@@ -174,10 +194,27 @@ def test_metric_names_are_read_in_either_case_and_repetitions_count_once():
     assert [str(metric) for metric in parse_metrics("recall@20, ndcg@20")] == ["recall@20", "ndcg@20"]
 
 
+def test_metrics_without_a_cutoff_are_read_and_refuse_one():
+    assert [str(metric) for metric in parse_metrics("AUC, r-precision, auc")] == ["auc", "r_precision"]
+    with pytest.raises(ParameterError, match="'auc' looks at whole rankings and has no cut-off. Got 'auc@20'"):
+        parse_metrics("auc@20")
+
+
+def test_a_metric_over_all_lists_has_no_value_for_one():
+    with pytest.raises(ParameterError, match="coverage@3 is one number over all lists"):
+        parse_metrics("coverage@3")[0].of(judged([([1], {1})]))
+
+
+def test_a_metric_says_which_part_of_the_judged_lists_it_lacks():
+    lists = JudgedLists(np.zeros((1, 2), bool), np.array([1]))
+    with pytest.raises(DataError, match="JudgedLists.shown, which was not given"):
+        METRICS["intra_list_diversity"](lists, 2)
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ([], "must name at least one metric, such as 'ndcg@10'. Known: recall, precision"),
+        ([], "must name at least one metric, such as 'ndcg@10'. Known: recall, recall_capped, precision"),
         ("", "must name at least one metric"),
         (["ncdg@10"], "Unknown metric 'ncdg@10'. Known: .* Did you mean 'ndcg'"),
         (["Recal@10"], "Did you mean 'recall'"),
@@ -197,6 +234,7 @@ def test_a_metric_that_cannot_be_read_is_refused_with_what_there_is(names, messa
 # ---- intervals --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.compiled
 def test_a_90_percent_interval_holds_the_true_mean_of_a_skewed_distribution_nine_times_in_ten():
     # Most users find nothing and some find much: 70 % zeros, else a beta distribution of mean 2/7.
     truth = 0.3 * 2 / 7
@@ -213,6 +251,7 @@ def test_a_90_percent_interval_holds_the_true_mean_of_a_skewed_distribution_nine
     assert min(missed_low, missed_high) >= 8
 
 
+@pytest.mark.compiled
 def test_an_interval_agrees_with_the_normal_one_where_there_are_many_users():
     values = np.random.default_rng(0).random((20_000, 2))
     low, high = mean_intervals(values, 0.95, np.random.default_rng(1))
@@ -221,6 +260,7 @@ def test_an_interval_agrees_with_the_normal_one_where_there_are_many_users():
     np.testing.assert_allclose(high, values.mean(axis=0) + half, atol=0.1 * half.max())
 
 
+@pytest.mark.compiled
 def test_intervals_equal_those_of_scipy_up_to_the_noise_of_resampling():
     stats = pytest.importorskip("scipy.stats")
     values = np.random.default_rng(3).exponential(size=60)

@@ -1,4 +1,6 @@
-"""How sure a mean over users is: bootstrap intervals. May import errors, parallel. Arrays in, arrays out; no ids, no frames."""
+"""How sure a mean over users is: bootstrap intervals. May import errors, parallel, kernels. Arrays in, arrays out; no ids,
+no frames.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +8,17 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from recsys.errors import ParameterError
+from recsys.kernels.resampling import count_draws
 from recsys.parallel import Workers
 
-__all__ = ["check_confidence", "mean_intervals", "ratio_intervals"]
+__all__ = ["check_confidence", "interval_ends", "mean_intervals", "ratio_intervals", "resampled_means"]
 
 # Efron & Tibshirani 1993, section 14.3, ask for at least 1,000 for the ends of a BCa interval.
 RESAMPLES = 1000
-_DRAWS_AT_ONCE = 1 << 20
+# What a block of resamples holds: this bounds the memory. It also decides which numbers are drawn, so the ends depend on it.
+_DRAWS_AT_ONCE = 1 << 22
+_RESAMPLES_AT_ONCE = 256
+_USERS_AT_ONCE = 1 << 14
 
 
 def mean_intervals(
@@ -33,7 +39,7 @@ def mean_intervals(
     """
     if len(values) < 2:
         return _undefined(values)
-    return _interval_ends(values, _resampled_means(values, rng, resamples), confidence)
+    return interval_ends(values, resampled_means(values, rng, resamples), confidence)
 
 
 def ratio_intervals(
@@ -48,17 +54,17 @@ def ratio_intervals(
     """
     if len(sums) < 2:
         return _undefined(sums)
-    drawn = _resampled_means(np.column_stack([sums, sizes]), rng, resamples)
+    drawn = resampled_means(np.column_stack([sums, sizes]), rng, resamples)
     ratios = sums.sum(axis=0) / sizes.sum()
     linear = ratios + (sums - sizes[:, None] * ratios) / sizes.mean()
-    return _interval_ends(linear, drawn[:, :-1] / drawn[:, -1:], confidence)
+    return interval_ends(linear, drawn[:, :-1] / drawn[:, -1:], confidence)
 
 
 def _undefined(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
 
 
-def _interval_ends(values: np.ndarray, replicates: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+def interval_ends(values: np.ndarray, replicates: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
     """BCa ends for the mean of each column of `values`, which `replicates` (resamples, n_columns) estimate again."""
     replicates = np.sort(replicates, axis=0)
     tails = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
@@ -69,31 +75,44 @@ def _interval_ends(values: np.ndarray, replicates: np.ndarray, confidence: float
     return ends[0], ends[1]
 
 
-def _resampled_means(values: np.ndarray, rng: np.random.Generator, resamples: int) -> np.ndarray:
-    """(resamples, n_columns): values[rng.integers(n, size=n)].mean(axis=0), again and again."""
+def resampled_means(
+    values: np.ndarray, rng: np.random.Generator, resamples: int, *, num_threads: int | None = None
+) -> np.ndarray:
+    """(resamples, n_columns): values[rng.integers(n, size=n)].mean(axis=0), again and again.
+
+    Each block of resamples has a generator of its own, spawned from `rng`, so the number of threads changes nothing. A
+    thread holds at most about 60 MB, or 5 bytes a user where that is more.
+    """
+    values = np.ascontiguousarray(values)
+    size = min(max(1, _DRAWS_AT_ONCE // len(values)), _RESAMPLES_AT_ONCE)
+    sizes = [min(size, resamples - begin) for begin in range(0, resamples, size)]
+    with Workers(num_threads) as workers:
+        sums = workers.map(lambda block: _resampled_sums(values, *block), zip(rng.spawn(len(sizes)), sizes, strict=True))
+    return np.concatenate(sums) / len(values)
+
+
+def _resampled_sums(values: np.ndarray, rng: np.random.Generator, resamples: int) -> np.ndarray:
+    """How often each user was drawn, times the values: a matrix product instead of a gather."""
     n = len(values)
-    step = max(1, _DRAWS_AT_ONCE // n)
-    means = []
-    # How often each user was drawn, times the values: a matrix product instead of a gather. One thread, since BLAS may add
-    # up in another order with two.
-    with Workers(1):
-        for begin in range(0, resamples, step):
-            size = min(step, resamples - begin)
-            drawn = rng.integers(0, n, size=(size, n), dtype=np.int32)
-            drawn += (np.arange(size, dtype=np.int32) * n)[:, None]
-            times_drawn = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
-            means.append(times_drawn.astype(np.float64) @ values / n)
-    return np.concatenate(means)
+    times_drawn = np.empty((resamples, n), np.uint8)
+    words = rng.integers(0, 1 << 64, size=(resamples, (n + 1) // 2), dtype=np.uint64)
+    count_draws(words.view(np.uint32), times_drawn)
+    sums = np.zeros((resamples, values.shape[1]))
+    for begin in range(0, n, _USERS_AT_ONCE):
+        users = slice(begin, begin + _USERS_AT_ONCE)
+        sums += times_drawn[:, users].astype(np.float64) @ values[users]
+    return sums
 
 
 def _corrected_levels(values: np.ndarray, means: np.ndarray, tails: np.ndarray) -> np.ndarray:
     """The quantiles of the resampled means that stand for the quantiles `tails`: Efron 1987, equations 2.3 and 6.6."""
     mean = values.mean()
     deviations = values - mean
-    squares = (deviations**2).sum()
+    squared = deviations**2
+    squares = squared.sum()
     if squares == 0:
         return tails
-    acceleration = (deviations**3).sum() / (6 * squares**1.5)
+    acceleration = (squared * deviations).sum() / (6 * squares**1.5)
     # Means of few users have ties; those with the mean itself count half. Sums differ in their last digits.
     near = 1e-12 * max(abs(mean), float(np.abs(values).max()))
     below = (means < mean - near).sum() + 0.5 * (np.abs(means - mean) <= near).sum()

@@ -1,9 +1,12 @@
-"""`Ranker`: what an evaluation needs of a model. Imports ids, interactions and retrieval."""
+"""`Ranker`: what an evaluation needs of a model, and `Scorer`: what the metrics of whole rankings need beside.
+
+Imports ids, interactions and retrieval.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -11,7 +14,7 @@ from recsys.ids import IdMap
 from recsys.interactions import Interactions
 from recsys.retrieval import RankedLists
 
-__all__ = ["Ranker"]
+__all__ = ["Ranker", "Scorer"]
 
 
 class Ranker(Protocol):
@@ -28,3 +31,12 @@ class Ranker(Protocol):
     def rank(
         self, user_positions: np.ndarray, k: int, *, exclude_seen: bool = True, num_threads: int | None = None
     ) -> RankedLists: ...
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """A ranker without embeddings that can still score every item, which "auc" needs."""
+
+    def scores(self, user_positions: np.ndarray) -> np.ndarray:
+        """(n, n_items) floats for users given by position, in order of the items; more is better, also for seen items."""
+        ...

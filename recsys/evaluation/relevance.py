@@ -6,6 +6,7 @@ May import errors, ids, kernels, interactions.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -27,17 +28,41 @@ class Relevance:
 
     users : their ids.
     user_positions : (n_users,) int64, their rows in the model.
-    indptr, indices : (n_users + 1,) int64 and (n_known,) int32, the relevant items that the model knows, rising in a row.
-    n_relevant : (n_users,) int64, all relevant items, those unknown to the model too: nobody can find them, they stay misses.
+    items : the model's items in their positions, then the test's items that the model does not know.
+    pair_indptr, pair_items, pair_gains : (n_users + 1,) int64, (n_pairs,) int32 and float32: the relevant items, positions in
+        `items` that rise in a row, and their weights. Those unknown to the model are there too: nobody can find them, they
+        stay misses.
+    n_known_items : how many items the model knows.
     counts : what was counted on the way; see `recsys.evaluate`.
     """
 
     users: IdMap
     user_positions: np.ndarray
-    indptr: np.ndarray
-    indices: np.ndarray
-    n_relevant: np.ndarray
+    items: IdMap
+    n_known_items: int
+    pair_indptr: np.ndarray
+    pair_items: np.ndarray
+    pair_gains: np.ndarray
     counts: dict[str, int]
+
+    @property
+    def n_relevant(self) -> np.ndarray:
+        """(n_users,) int64, all relevant items, those unknown to the model too."""
+        return np.diff(self.pair_indptr)
+
+    @cached_property
+    def _known(self) -> np.ndarray:
+        return self.pair_items < self.n_known_items
+
+    @cached_property
+    def indptr(self) -> np.ndarray:
+        """(n_users + 1,) int64: the rows of `indices`."""
+        return np.asarray(np.concatenate([[0], np.cumsum(self._known)])[self.pair_indptr])
+
+    @cached_property
+    def indices(self) -> np.ndarray:
+        """(n_known,) int32: the relevant items that the model knows, by its positions, rising in a row."""
+        return np.asarray(self.pair_items[self._known])
 
 
 def relevant_items(model: Ranker, test: Interactions, *, exclude_seen: bool, overlap: str) -> Relevance:
@@ -45,14 +70,13 @@ def relevant_items(model: Ranker, test: Interactions, *, exclude_seen: bool, ove
     if overlap not in OVERLAP_RULES:
         hint = closest_hint(str(overlap), OVERLAP_RULES)
         raise ParameterError(f"`overlap` must be 'raise', 'drop' or 'keep'. Got {overlap!r}.{hint}")
-    users, items = model_positions(model, test)
-    of_known_user = (users >= 0)[test.row_positions()]
-    indptr, indices = _known_pairs(test, items, of_known_user, len(model.items))
-    n_relevant = np.bincount(test.row_positions()[of_known_user], minlength=test.n_users)
+    users, known_items = model_positions(model, test)
+    items, columns = _with_unknown(model, test, known_items)
+    indptr, indices, gains = _pairs_by_item(test, columns, users >= 0, len(items))
     counts = {
         "pairs_in_test": test.n_interactions,
-        "pairs_of_unknown_users": int((~of_known_user).sum()),
-        "pairs_with_unknown_items": int(of_known_user.sum()) - len(indices),
+        "pairs_of_unknown_users": test.n_interactions - len(indices),
+        "pairs_with_unknown_items": int((indices >= len(model.items)).sum()),
     }
     if model.history is not None:
         seen = shared_entries(indptr, indices, users, model.history.indptr, model.history.indices)
@@ -61,9 +85,11 @@ def relevant_items(model: Ranker, test: Interactions, *, exclude_seen: bool, ove
             raise DataError(_overlap_found(model, test, indptr, indices, seen))
         if exclude_seen and overlap == "drop":
             counts["pairs_dropped"] = int(seen.sum())
-            indptr, indices, dropped = _without(indptr, indices, seen)
-            n_relevant = n_relevant - dropped
-    return _evaluated_rows(test, users, indptr, indices, n_relevant, counts)
+            indptr, indices, gains = _without(indptr, indices, gains, seen)
+    rows = np.flatnonzero(np.diff(indptr))
+    counts |= _user_counts(test, users, rows, len(indices))
+    ends = np.concatenate([indptr[:1], indptr[1:][rows]])
+    return Relevance(test.users.subset(rows), users[rows], items, len(model.items), ends, indices, gains, counts)
 
 
 def model_positions(model: Ranker, test: Interactions) -> tuple[np.ndarray, np.ndarray]:
@@ -81,52 +107,53 @@ def model_positions(model: Ranker, test: Interactions) -> tuple[np.ndarray, np.n
     return users, items
 
 
-def _known_pairs(
-    test: Interactions, items: np.ndarray, of_known_user: np.ndarray, n_items: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """(indptr, indices): the test rows with those entries whose user and item the model knows, sorted by the model's item.
+def _with_unknown(model: Ranker, test: Interactions, items: np.ndarray) -> tuple[IdMap, np.ndarray]:
+    """The model's items with the test's unknown ones appended, and the positions there (int32) of the test's items.
 
     items : (test.n_items,) int32, the model's positions of the test's items, -1 for unknown.
     """
-    columns = items[test.indices]
-    known = of_known_user & (columns >= 0)
-    rows, columns = test.row_positions()[known], columns[known]
-    by_item = csr.counting_order(columns, n_items, np.empty(0, np.int64))
+    strangers = np.flatnonzero(items < 0)
+    if not len(strangers):
+        return model.items, items
+    columns = items.copy()
+    columns[strangers] = len(model.items) + np.arange(len(strangers), dtype=np.int32)
+    return model.items.extended(test.items.ids_at(strangers)), columns
+
+
+def _pairs_by_item(
+    test: Interactions, columns: np.ndarray, known_user: np.ndarray, n_items: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(indptr, indices, weights): the test rows, empty for unknown users, sorted by the new positions of their items."""
+    wanted = known_user[test.row_positions()]
+    rows, items = test.row_positions()[wanted], columns[test.indices[wanted]]
+    by_item = csr.counting_order(items, n_items, np.empty(0, np.int64))
     order = csr.counting_order(rows, test.n_users, by_item)
-    return csr.row_pointers(rows, test.n_users), columns[order]
+    return csr.row_pointers(rows, test.n_users), items[order], test.weights[wanted][order]
 
 
-def _without(indptr: np.ndarray, indices: np.ndarray, unwanted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The rows without the entries of the mask, and how many (n_rows,) went from each."""
+def _without(
+    indptr: np.ndarray, indices: np.ndarray, gains: np.ndarray, unwanted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The rows without the entries of the mask."""
     removed = np.concatenate([[0], np.cumsum(unwanted)])[indptr]
-    return indptr - removed, indices[~unwanted], np.diff(removed)
+    return indptr - removed, indices[~unwanted], gains[~unwanted]
 
 
-def _evaluated_rows(
-    test: Interactions,
-    users: np.ndarray,
-    indptr: np.ndarray,
-    indices: np.ndarray,
-    n_relevant: np.ndarray,
-    counts: dict[str, int],
-) -> Relevance:
-    """The rows of known users that have relevant items; the others have no entry in `indices`."""
-    rows = np.flatnonzero((users >= 0) & (n_relevant > 0))
+def _user_counts(test: Interactions, users: np.ndarray, rows: np.ndarray, n_pairs: int) -> dict[str, int]:
+    """What became of the test users; `rows` are those that are evaluated."""
     n_unknown = int((users < 0).sum())
     if not len(rows):
         raise DataError(
             f"No user has a relevant item: of {test.n_users:,} test users {n_unknown:,} are unknown to the model "
             "and all pairs of the others stand in its history. Hint: are these the data that the model was trained on?"
         )
-    counts |= {
+    return {
         "users_in_test": test.n_users,
         "users_evaluated": len(rows),
         "users_unknown": n_unknown,
         "users_without_relevant_items": test.n_users - n_unknown - len(rows),
-        "pairs_relevant": int(n_relevant[rows].sum()),
+        "pairs_relevant": n_pairs,
     }
-    ends = np.concatenate([indptr[:1], indptr[1:][rows]])
-    return Relevance(test.users.subset(rows), users[rows], ends, indices, n_relevant[rows], counts)
 
 
 def _refuse_strangers(known: IdMap, wanted: IdMap, positions: np.ndarray, what: str, hint: str) -> None:
