@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recsys import datasets, errors, split
     from recsys.embeddings import Embeddings
-    from recsys.evaluation import EarlyStopping, evaluate, evaluate_ratings
+    from recsys.evaluation import EarlyStopping, compare, cross_validate, evaluate, evaluate_new_users, evaluate_ratings
     from recsys.ids import IdMap
     from recsys.ingest import read_interactions
     from recsys.interactions import Interactions
     from recsys.loading import load
     from recsys.model import Model
     from recsys.trainers import ALS, ExplicitALS, Popularity
+    from recsys.tuning import tune
 
 __all__ = [
     "ALS",
@@ -29,13 +30,17 @@ __all__ = [
     "Model",
     "Popularity",
     "__version__",
+    "compare",
+    "cross_validate",
     "datasets",
     "errors",
     "evaluate",
+    "evaluate_new_users",
     "evaluate_ratings",
     "load",
     "read_interactions",
     "split",
+    "tune",
 ]
 
 __version__ = "0.1.0"
@@ -49,10 +54,14 @@ _HOME = {
     "Interactions": "recsys.interactions",
     "Model": "recsys.model",
     "Popularity": "recsys.trainers",
+    "compare": "recsys.evaluation",
+    "cross_validate": "recsys.evaluation",
     "evaluate": "recsys.evaluation",
+    "evaluate_new_users": "recsys.evaluation",
     "evaluate_ratings": "recsys.evaluation",
     "load": "recsys.loading",
     "read_interactions": "recsys.ingest",
+    "tune": "recsys.tuning",
 }
 _MODULES = ("datasets", "errors", "split")
 

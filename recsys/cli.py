@@ -7,16 +7,19 @@ passed on: the default is the job's or the library's, and help only repeats it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from recsys.jobs.terminal import CommandGroup, Interrupted, emit, is_terminal, say
+from recsys.cli_embeddings import embeddings
+from recsys.cli_options import given as _given
+from recsys.cli_options import json_option as _json_option
+from recsys.cli_options import overwrite_option as _overwrite_option
+from recsys.cli_options import progress_option as _progress_option
+from recsys.cli_options import threads_option as _threads_option
+from recsys.jobs.terminal import CommandGroup, Interrupted, emit, say
 
 __all__ = ["commands", "main"]
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def main() -> None:
@@ -27,31 +30,6 @@ def main() -> None:
         # Before the group is at work, or after it.
         say(f"Error: {Interrupted()}", on_stderr=True)
         sys.exit(1)
-
-
-def _given(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _json_option(command: Command) -> Command:
-    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")(command)
-
-
-def _overwrite_option(command: Command) -> Command:
-    return click.option("--overwrite", is_flag=True, help="Replace what is at the place to write to.")(command)
-
-
-def _threads_option(command: Command) -> Command:
-    text = "Threads to use; all processors by default. Results do not depend on it."
-    return click.option("--num-threads", type=click.IntRange(min=1), metavar="N", help=text)(command)
-
-
-def _progress_option(command: Command) -> Command:
-    def on_terminals(context: click.Context, parameter: click.Parameter, value: bool | None) -> bool:
-        return is_terminal() if value is None else value
-
-    text = "Show progress on standard error. On by default on a terminal."
-    return click.option("--progress/--no-progress", default=None, callback=on_terminals, help=text)(command)
 
 
 def _settings(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -172,11 +150,20 @@ def split(as_json: bool, **options: Any) -> None:
 @click.option(
     "--set", "settings", multiple=True, callback=_settings, metavar="NAME=VALUE", help="A hyperparameter; may be repeated."
 )
+@click.option("--config", metavar="FILE", help="A trainer and its hyperparameters, as tune writes them; --set goes before it.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint that an interrupted run left beside MODEL.")
-@click.option("--validation", metavar="DATASET", help="Stop when METRIC on this has stopped rising; keep the best model.")
+@click.option("--validation", metavar="DATASET", help="Stop when METRIC on this gets no better; keep the best model.")
 @click.option("--metric", metavar="NAME", help="With --validation: what to watch. [default: ndcg@20]")
 @click.option(
-    "--patience", type=click.IntRange(min=1), metavar="N", help="With --validation: epochs without a rise. [default: 2]"
+    "--patience", type=click.IntRange(min=1), metavar="N", help="With --validation: epochs without a better one. [default: 2]"
+)
+@click.option(
+    "--overlap",
+    type=click.Choice(["raise", "drop", "keep"]),
+    help="Pairs of --validation that were trained on: refuse, take out, or count as misses. [default: raise]",
+)
+@click.option(
+    "--align-to", metavar="PREVIOUS", help="Turn the model's vectors to those of this earlier model; no score changes."
 )
 @_threads_option
 @_overwrite_option
@@ -190,13 +177,106 @@ def train(as_json: bool, **options: Any) -> None:
 
 
 @commands.command()
+@click.argument("dataset")
+@click.option("--valid", required=True, metavar="DATASET", help="What trials are judged on; not the test data.")
+@click.option("--output", required=True, metavar="CONFIG.toml", help="The configuration to write, for recsys train --config.")
+@click.option("--trainer", metavar="NAME", help="als, explicit-als or popularity. [default: als]")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    callback=_settings,
+    metavar="NAME=VALUE",
+    help="A hyperparameter: fixed, or if it is searched, tried first; may be repeated.",
+)
+@click.option("--config", metavar="FILE", help="The same from a file, as for train.")
+@click.option(
+    "--search",
+    "search_for",
+    multiple=True,
+    callback=_settings,
+    metavar="NAME=LOW..HIGH[:log]",
+    help="What to search, or NAME=32,64,128; may be repeated. [default: what the trainer advises]",
+)
+@click.option("--space", metavar="FILE.toml", help="The same from a file of lines such as factors = [32, 64].")
+@click.option("--trials", "n_trials", type=click.IntRange(min=1), metavar="N", help="How many to try. [default: 30]")
+@click.option("--timeout", type=float, metavar="SECONDS", help="Begin no trial after that.")
+@click.option("--metric", metavar="NAME", help="What is to be best: ndcg@10, …; rmse or mae of ratings. [default: ndcg@20]")
+@click.option("--fold-in", metavar="DATASET", help="Events by which models first get to know the users of --valid.")
+@click.option(
+    "--overlap",
+    type=click.Choice(["raise", "drop", "keep"]),
+    help="Pairs of --valid that were trained on: refuse, take out, or count as misses. [default: raise]",
+)
+@click.option("--storage", metavar="FILE", help="Keeps the study while it goes on.")
+@click.option("--resume", is_flag=True, help="Go on with the study in --storage; several processes may at a time.")
+@click.option("--grow-to", type=click.IntRange(min=1), metavar="N", help="Try the best settings with N factors at the end.")
+@click.option("--jobs", "n_jobs", type=click.IntRange(min=1), metavar="N", help="Trials at a time. [default: 1]")
+@click.option("--random-state", type=click.IntRange(min=0), metavar="SEED", help="What is tried follows from it. [default: 0]")
+@_threads_option
+@_overwrite_option
+@_json_option
+@_progress_option
+def tune(as_json: bool, **options: Any) -> None:
+    """Search good settings of a trainer, and write them for train."""
+    from recsys.jobs.tune import tune as job
+
+    emit(job(**_given(options)), as_json=as_json)
+
+
+@commands.command()
 @click.argument("model")
-@click.option("--output", required=True, metavar="FILE", help="A file that ends in .parquet, .csv or .jsonl.")
+@click.option("--kind", metavar="KIND", help="auto, ivf, ivf-flat, ivf-pq or hnsw. [default: auto, the fastest on this model]")
+@click.option("--name", metavar="NAME", help="What recsys recommend --index knows it by. [default: KIND]")
+@click.option("--target-recall", type=float, metavar="SHARE", help="Of the exact best, what must be found. [default: 0.99]")
+@click.option("--k", type=int, metavar="K", help="Of so many best. [default: 20]")
+@click.option("--n-queries", type=int, metavar="N", help="Users it is measured by. [default: 1000]")
+@click.option("--random-state", type=int, metavar="SEED", help="The seed. [default: 0]")
+@_threads_option
+@_overwrite_option
+@_json_option
+@_progress_option
+def index(as_json: bool, **options: Any) -> None:
+    """Build an approximate index of a model's items and save it beside the model."""
+    from recsys.jobs.index import index as job
+
+    emit(job(**_given(options)), as_json=as_json)
+
+
+@commands.command()
+@click.argument("model")
+@click.option(
+    "--output",
+    required=True,
+    metavar="FILE|URL",
+    help="A file that ends in .parquet, .csv or .jsonl, or the SQLAlchemy URL of a SQLite or PostgreSQL database.",
+)
+@click.option("--table", metavar="NAME", help="With a database: the table; it is replaced in one transaction.")
+@click.option(
+    "--partition-rows", type=click.IntRange(min=1), metavar="N", help="Make FILE a folder of parts of at most N rows each."
+)
+@click.option("--resume", is_flag=True, help="Go on from what an interrupted run left of a folder of parts or a table.")
+@click.option("--record", metavar="FILE", help="A JSON file about the run: versions, inputs, counts, seconds, memory.")
 @click.option("--k", type=int, metavar="K", help="Items a user. [default: 10]")
-@click.option("--users", metavar="FILE", help="Only these users: one id a line, or a column user_id.")
+@click.option("--users", metavar="FILE", help="Only these users: one id a line, or a column user_id; - reads standard input.")
 @click.option("--only-items", metavar="FILE", help="Only these items: one id a line, or a column item_id.")
 @click.option("--exclude-items", metavar="FILE", help="None of these items.")
+@click.option("--allow", metavar="FILE", help="Only these pairs: CSV or Parquet with columns user_id, item_id.")
+@click.option("--deny", metavar="FILE", help="None of these pairs.")
+@click.option(
+    "--item-rules", metavar="FILE", help="When items may appear: columns item_id, available_from and expires, or one of them."
+)
+@click.option("--at", metavar="TIME", help="The time that --item-rules are read for. [default: now]")
 @click.option("--include-seen", is_flag=True, help="Also what the user already has.")
+@click.option("--min-score", type=float, metavar="S", help="No item of a lower score.")
+@click.option(
+    "--diversity", type=float, metavar="SHARE", help="0 to 1: choose unlike items, by maximal marginal relevance. [default: 0]"
+)
+@click.option(
+    "--calibration", type=float, metavar="SHARE", help="0 to 1: keep to the popularity of what the user has. [default: 0]"
+)
+@click.option("--pool", type=int, metavar="N", help="How many of the best items these two choose from. [default: 5 K]")
+@click.option("--with-reasons", is_flag=True, help="A column of the user's own items that carried the score most.")
 @click.option(
     "--unknown", type=click.Choice(["raise", "skip", "popular"]), help="What users not in the model get. [default: raise]"
 )
@@ -214,14 +294,25 @@ def recommend(as_json: bool, **options: Any) -> None:
 
 @commands.command()
 @click.argument("model")
-@click.argument("item")
+@click.argument("item", required=False)
+@click.option("--all", "all_items", is_flag=True, help="For every item of the model, as a file.")
+@click.option("--output", metavar="FILE", help="With --all: a file that ends in .parquet, .csv or .jsonl.")
 @click.option("--k", type=int, metavar="K", help="How many. [default: 10]")
+@_threads_option
+@_overwrite_option
 @_json_option
-def similar(as_json: bool, **options: Any) -> None:
-    """Show the items most like ITEM."""
+@_progress_option
+def similar(as_json: bool, item: str | None, all_items: bool, output: str | None, **options: Any) -> None:
+    """Show the items most like ITEM, or write those of all items."""
     from recsys.jobs.similar import similar as job
+    from recsys.jobs.similar import similar_to_all
 
-    emit(job(**_given(options)), as_json=as_json)
+    if (item is None) != all_items or all_items != (output is not None):
+        raise click.UsageError("Give ITEM, or --all with --output FILE.", click.get_current_context())
+    if output is not None:
+        emit(similar_to_all(output=output, **_given(options)), as_json=as_json)
+    else:
+        emit(job(options["model"], item or "", **_given({"k": options["k"]})), as_json=as_json)
 
 
 @commands.command()
@@ -234,7 +325,12 @@ def similar(as_json: bool, **options: Any) -> None:
     type=click.Choice(["raise", "drop", "keep"]),
     help="Test pairs the model was trained on: refuse, take out, or count as misses. [default: raise]",
 )
+@click.option("--user-features", metavar="FILE", help="CSV or Parquet with user_id and columns to make slices by.")
+@click.option("--item-features", metavar="FILE", help="CSV or Parquet with item_id and columns to make slices by.")
 @click.option("--output", metavar="FILE", help="A JSON file for the report.")
+@click.option("--html", metavar="FILE", help="A page for people: charts, slices, examples; complete in itself.")
+@click.option("--compare-with", multiple=True, metavar="MODEL", help="With --html: hold it against this one; may be repeated.")
+@click.option("--item-titles", metavar="FILE", help="With --html: CSV or Parquet with item_id and title, for its examples.")
 @_threads_option
 @_overwrite_option
 @_json_option
@@ -244,6 +340,52 @@ def evaluate(as_json: bool, **options: Any) -> None:
     from recsys.jobs.evaluate import evaluate as job
 
     emit(job(**_given(options)), as_json=as_json)
+
+
+@commands.command()
+@click.argument("model", nargs=-1, required=True)
+@click.option("--test", required=True, metavar="DATASET", help="The dataset to judge on.")
+@click.option("--baseline", metavar="MODEL", help="Compare each other model with this one. [default: every two]")
+@click.option("--fold-in", metavar="DATASET", help="Events by which the models first get to know the users of the test.")
+@click.option("--metrics", metavar="LIST", help="Such as ndcg@10,recall@20. [default: recall@20,ndcg@20]")
+@click.option(
+    "--overlap",
+    type=click.Choice(["raise", "drop", "keep"]),
+    help="Test pairs a model was trained on: refuse, take out, or count as misses. [default: raise]",
+)
+@click.option(
+    "--on", type=click.Choice(["same", "common"]), help="Demand the same users of all, or take those all have. [default: same]"
+)
+@click.option("--confidence", type=float, metavar="SHARE", help="How sure a difference must be to be shown. [default: 0.95]")
+@click.option("--resamples", type=click.IntRange(min=1), metavar="N", help="Sign flips and draws of users. [default: 10000]")
+@click.option("--random-state", type=click.IntRange(min=0), metavar="SEED", help="Of sign flips and draws. [default: 0]")
+@click.option("--fail-if-worse", is_flag=True, help="Exit with 1 if a model is shown worse than the baseline, or the first.")
+@click.option(
+    "--margin", type=float, metavar="D", help="With --fail-if-worse: only a model that surely loses less than D passes."
+)
+@click.option("--output", metavar="FILE", help="A JSON file for the report.")
+@_threads_option
+@_overwrite_option
+@_json_option
+@_progress_option
+@click.pass_context
+def compare(context: click.Context, /, model: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Compare models on a test dataset: differences with intervals, and whether they could be chance.
+
+    \b
+    A gate for a nightly job: exit code 1, with each reason on standard error, unless tonight's model passes
+      recsys compare MODEL --baseline LAST-MODEL --test DATASET --fail-if-worse --margin 0.005
+    """
+    from recsys.jobs.compare import compare as job
+
+    result = job(model, **_given(options))
+    emit(result, as_json=as_json)
+    for reason in result.failures:
+        say(f"Failed: {reason}.", on_stderr=True)
+    context.exit(1 if result.failures else 0)
+
+
+commands.add_command(embeddings)
 
 
 @commands.command()

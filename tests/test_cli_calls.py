@@ -32,10 +32,14 @@ CONTRACT = {
         "--min-item-interactions",
     ],
     "split": ["--by", "--test-fraction", "--train", "--test"],
-    "train": ["--output", "--trainer", "--set", "--resume"],
+    "train": ["--output", "--trainer", "--set", "--config", "--resume", "--align-to"],
+    "tune": ["--valid", "--output", "--trainer", "--set", "--search", "--space", "--trials", "--metric", "--storage"],
+    "index": ["--kind", "--name", "--target-recall", "--k", "--n-queries", "--random-state"],
     "recommend": ["--output", "--k", "--users", "--only-items", "--exclude-items", "--include-seen", "--index"],
     "similar": ["--k"],
     "evaluate": ["--test", "--metrics", "--output"],
+    "compare": ["--test", "--baseline", "--metrics", "--on", "--output", "--fail-if-worse", "--margin"],
+    "embeddings": [],
     "info": [],
     "run": [],
     "datasets": [],
@@ -80,10 +84,11 @@ def test_version_is_that_of_the_package():
 
 
 def test_defaults_told_in_help_are_those_of_the_library():
-    from recsys.evaluation import evaluate
+    from recsys.evaluation import compare, evaluate
     from recsys.jobs import split as split_job
     from recsys.jobs.recommend import recommend
-    from recsys.jobs.train import train
+    from recsys.jobs.train import DEFAULT_TRAINER
+    from recsys.tuning import tune
 
     def told(command, option):
         for parameter in commands.commands[command].params:
@@ -97,9 +102,19 @@ def test_defaults_told_in_help_are_those_of_the_library():
     assert told("recommend", "--k") == str(default(recommend, "k"))
     assert told("recommend", "--index") == default(recommend, "index")
     assert told("recommend", "--unknown") == default(recommend, "unknown")
-    assert told("train", "--trainer") == default(train, "trainer")
+    assert told("train", "--trainer") == told("tune", "--trainer") == DEFAULT_TRAINER
+    options = {"n_trials": "--trials", "metric": "--metric", "n_jobs": "--jobs", "random_state": "--random-state"}
+    assert {name: told("tune", option) for name, option in options.items()} == {
+        name: str(default(tune, name)) for name in options
+    }
     assert told("evaluate", "--metrics") == ",".join(default(evaluate, "metrics"))
     assert told("evaluate", "--overlap") == default(evaluate, "overlap")
+    assert told("compare", "--metrics") == ",".join(default(evaluate, "metrics"))
+    assert told("compare", "--overlap") == default(evaluate, "overlap")
+    options = ("on", "confidence", "resamples", "random_state")
+    assert [told("compare", f"--{option.replace('_', '-')}") for option in options] == [
+        str(default(compare, option)) for option in options
+    ]
     fractions = {
         name: default(function, "test_fraction") for name, function in split_job.SPLITS.items() if name != "leave-last"
     }

@@ -479,6 +479,22 @@ def test_similar_lists_what_the_model_finds(ground):
     assert all(each in table for each in expected)
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+def test_similar_writes_those_of_all_items(ground, tmp_path, suffix, monkeypatch):
+    monkeypatch.setattr("recsys.jobs.batch_plan._MOST_USERS", 7)
+    path = tmp_path / f"alike{suffix}"
+    result = result_of("similar", ground.model, "--all", "--output", path, "--k", 4)
+    expected = recsys.load(ground.model).similar_items(k=4)
+    assert (result["n_items"], result["n_rows"]) == (expected.item_id.nunique(), len(expected))
+    pd.testing.assert_frame_equal(read_recommendations(path), expected, check_dtype=False, rtol=1e-6)
+
+
+def test_similar_takes_one_item_or_all(ground, tmp_path):
+    for call_of in ((), ("item", "--all", "--output", "x.csv"), ("--all",), ("item", "--output", "x.csv")):
+        assert "Give ITEM, or --all with --output FILE" in sentence_of("similar", ground.model, *call_of)
+    assert "must end in" in sentence_of("similar", ground.model, "--all", "--output", tmp_path / "x.txt")
+
+
 def test_similar_names_the_closest_id(ground):
     item = recsys.load(ground.model).items.to_numpy()[4]
     assert "Did you mean" in sentence_of("similar", ground.model, item[:-1])

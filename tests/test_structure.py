@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 # Lowest layer first: a room may import rooms before it, never after it.
 ROOMS = [
     ["errors"],
-    ["parallel", "progress", "times", "weighting"],
+    ["pages", "parallel", "progress", "times", "weighting"],
     ["ids"],
     ["storage"],
     ["kernels"],
@@ -25,11 +25,15 @@ ROOMS = [
     ["fold_in"],
     ["retrieval"],
     ["embeddings"],
+    ["recommending"],
     ["model"],
     ["trainers"],
     ["evaluation"],
+    ["tuning"],
     ["loading"],
     ["jobs"],
+    ["cli_options"],
+    ["cli_embeddings"],
     ["cli"],
 ]
 LAYER = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}

@@ -12,14 +12,15 @@ from typing import Any
 from recsys.errors import ParameterError
 from recsys.evaluation import EarlyStopping
 from recsys.interactions import Interactions
+from recsys.jobs.embeddings_align import alignment_in_words, open_reference
 from recsys.jobs.places import refuse_collisions
 from recsys.jobs.report import Clock, bytes_in_words, counted, seconds_in_words, size_of
 from recsys.jobs.terminal import Interrupted, say
 from recsys.model import Model
 from recsys.storage import refuse_existing
-from recsys.trainers import Trainer, make_trainer
+from recsys.trainers import Trainer, make_trainer, read_configuration
 
-__all__ = ["DEFAULT_TRAINER", "ModelWritten", "checkpoint_path", "train"]
+__all__ = ["DEFAULT_TRAINER", "ModelWritten", "checkpoint_path", "configured_trainer", "train"]
 
 DEFAULT_TRAINER = "als"
 
@@ -36,6 +37,8 @@ class ModelWritten:
     n_interactions: int
     bytes: int
     seconds: float
+    aligned_to: str | None = None
+    alignment: dict[str, Any] | None = None
 
     def show(self) -> None:
         """One sentence on standard output."""
@@ -44,18 +47,23 @@ class ModelWritten:
             f"{counted(self.n_interactions, 'interaction')}, {bytes_in_words(self.bytes)}, "
             f"in {seconds_in_words(self.seconds)}."
         )
+        if self.aligned_to is not None and self.alignment is not None:
+            say(alignment_in_words(self.alignment, self.aligned_to))
 
 
 def train(
     dataset: str,
     *,
     output: str,
-    trainer: str = DEFAULT_TRAINER,
+    trainer: str | None = None,
     settings: Mapping[str, object] | None = None,
+    config: str | None = None,
     resume: bool = False,
     validation: str | None = None,
     metric: str | None = None,
     patience: int | None = None,
+    overlap: str | None = None,
+    align_to: str | None = None,
     num_threads: int | None = None,
     overwrite: bool = False,
     progress: bool = False,
@@ -63,28 +71,37 @@ def train(
     """Trains on the dataset directory `dataset` and writes the model directory `output`.
 
     settings : hyperparameters by name, as values or as text.
+    config : a file that names the trainer and its hyperparameters, as `recsys tune` writes it; `settings` go before those.
     resume : go on from the checkpoint that an interrupted run left beside `output`, if there is one.
-    validation : a dataset directory; training ends when `metric` on it has not risen for `patience` epochs, and the best
-        model is written.
+    validation : a dataset directory; training ends when `metric` on it has not got better for `patience` epochs, and the
+        best model is written.
+    overlap : what becomes of pairs of `validation` that are trained on, as in `recsys.evaluate`.
+    align_to : an earlier model, or its items' embeddings, that the new vectors are turned to (see `Model.align_to`).
     """
     clock = Clock()
-    checkpoint = _places(output, [dataset, validation], overwrite)
-    watch = _early_stopping(validation, metric, patience, resume)
-    chosen = make_trainer(trainer, settings)
-    if num_threads is not None and hasattr(chosen, "num_threads"):
-        chosen = make_trainer(trainer, {**(settings or {}), "num_threads": num_threads})
+    checkpoint = _places(output, [dataset, validation, config, align_to], overwrite)
+    chosen = configured_trainer(trainer, settings, config, num_threads)
+    options = {"metric": metric, "patience": patience, "overlap": overlap, "num_threads": num_threads}
+    watch = _early_stopping(validation, resume, options)
+    if watch:
+        watch.refuse_unsuited(chosen)
     data = Interactions.load(dataset)
+    reference = None if align_to is None else open_reference(align_to, data.items)
     model = _fit(chosen, data, checkpoint, progress=progress, callback=watch, resume=resume)
+    if reference is not None:
+        model = model.align_to(reference, num_threads=num_threads)
     model.save(output, overwrite=overwrite)
     return ModelWritten(
         output,
-        trainer,
+        chosen.name,
         dataclasses.asdict(chosen),
         data.n_users,
         data.n_items,
         data.n_interactions,
         size_of(output),
         clock.seconds,
+        align_to,
+        model.provenance["aligned_to"] if align_to else None,
     )
 
 
@@ -111,16 +128,34 @@ def _fit(trainer: Trainer, data: Interactions, checkpoint: Path, *, resume: bool
         raise Interrupted(f"{checkpoint} holds what was learnt so far; --resume goes on from it." if left else "") from error
 
 
-def _early_stopping(validation: str | None, metric: str | None, patience: int | None, resume: bool) -> EarlyStopping | None:
-    options: dict[str, Any] = {"metric": metric, "patience": patience}
-    options = {name: value for name, value in options.items() if value is not None}
+def configured_trainer(
+    name: str | None, settings: Mapping[str, object] | None, config: str | None = None, num_threads: int | None = None
+) -> Trainer:
+    """The trainer of a call: by name, or as the file `config` has it; `settings` go before those of the file.
+
+    Raises `ParameterError` when both are given and differ.
+    """
+    written: dict[str, Any] = {}
+    if config is not None:
+        named, written = read_configuration(config)
+        if name not in (None, named):
+            raise ParameterError(f"{config} configures the trainer {named!r}, and {name!r} was asked for.")
+        name = named
+    chosen = make_trainer(name or DEFAULT_TRAINER, {**written, **(settings or {})})
+    if num_threads is None or not hasattr(chosen, "num_threads"):
+        return chosen
+    return make_trainer(chosen.name, {**dataclasses.asdict(chosen), "num_threads": num_threads})
+
+
+def _early_stopping(validation: str | None, resume: bool, options: Mapping[str, Any]) -> EarlyStopping | None:
+    given = {name: value for name, value in options.items() if value is not None}
     if validation is None:
-        if options:
-            raise ParameterError(f"`{next(iter(options))}` is for early stopping, which needs `validation`, a dataset.")
+        if pointless := [name for name in given if name != "num_threads"]:
+            raise ParameterError(f"`{pointless[0]}` is for early stopping, which needs `validation`, a dataset.")
         return None
     if resume:
         raise ParameterError("`resume` and `validation` do not go together: a checkpoint does not hold the best model so far.")
-    return EarlyStopping(Interactions.load(validation), **options)
+    return EarlyStopping(Interactions.load(validation), **given)
 
 
 def checkpoint_path(output: str) -> Path:
