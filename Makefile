@@ -26,13 +26,13 @@ test: $(VENV)/.test lint ## lint, types, all tests, and the kernels again withou
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(KERNEL_TESTS)
 
 lint: $(VENV)/.test ## ruff and mypy
-	$(BIN)/ruff check recsys tests data
-	$(BIN)/ruff format --check recsys tests data
+	$(BIN)/ruff check recsys tests data notebooks
+	$(BIN)/ruff format --check recsys tests data notebooks
 	$(BIN)/mypy
 
 format: $(VENV)/.test ## let ruff rewrite what it can
-	$(BIN)/ruff check --fix recsys tests data
-	$(BIN)/ruff format recsys tests data
+	$(BIN)/ruff check --fix recsys tests data notebooks
+	$(BIN)/ruff format recsys tests data notebooks
 
 bench: $(VENV)/.bench ## speed and memory as ratios to named rivals, with the quality beside them
 	$(BIN)/python tests/benchmarks/bench_ingest.py

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recsys import datasets, errors, split
+    from recsys import datasets, embeddings, errors, evaluation, split, trainers, tuning
     from recsys.embeddings import Embeddings
     from recsys.evaluation import EarlyStopping, compare, cross_validate, evaluate, evaluate_new_users, evaluate_ratings
     from recsys.ids import IdMap
@@ -33,14 +33,18 @@ __all__ = [
     "compare",
     "cross_validate",
     "datasets",
+    "embeddings",
     "errors",
     "evaluate",
     "evaluate_new_users",
     "evaluate_ratings",
+    "evaluation",
     "load",
     "read_interactions",
     "split",
+    "trainers",
     "tune",
+    "tuning",
 ]
 
 __version__ = "0.1.0"
@@ -63,7 +67,7 @@ _HOME = {
     "read_interactions": "recsys.ingest",
     "tune": "recsys.tuning",
 }
-_MODULES = ("datasets", "errors", "split")
+_MODULES = ("datasets", "embeddings", "errors", "evaluation", "split", "trainers", "tuning")
 
 
 def __getattr__(name: str) -> Any:

@@ -100,7 +100,7 @@ def _next_run(line, start, end, bar):
 
 
 @kernel
-def _first_bar(line, end, kept, maxima):
+def _first_bar(line, end, kept, maxima, zeros):
     """A score that at least `kept` of line[:end] reach: of the largest of many short runs the kept-th; -inf without so many."""
     width = end // (2 * kept)
     if width < 2:
@@ -111,24 +111,7 @@ def _first_bar(line, end, kept, maxima):
         for column in range(i * width + 1, (i + 1) * width):
             largest = max(largest, line[column])
         maxima[i] = largest
-    low, high = 0, count - 1
-    while low < high:  # quickselect
-        pivot, i, j = maxima[(low + high) // 2], low, high
-        while i <= j:
-            while maxima[i] > pivot:
-                i += 1
-            while pivot > maxima[j]:
-                j -= 1
-            if i <= j:
-                maxima[i], maxima[j] = maxima[j], maxima[i]
-                i += 1
-                j -= 1
-        if kept - 1 <= j:
-            high = j
-        elif kept - 1 >= i:
-            low = i
-        else:
-            break
+    _cut(maxima, zeros, count, kept)
     return maxima[kept - 1]
 
 
@@ -142,12 +125,12 @@ def keep_best(scores, rows, labels, kept, best_scores, best_positions, counts, b
     bars : (any,) float32, what a score must reach to enter, -inf at first.
     """
     end, room = len(labels), best_scores.shape[1]
-    maxima = np.empty(4 * kept, np.float32)
+    maxima, zeros = np.empty(4 * kept, np.float32), np.zeros(4 * kept, np.int32)
     for r in range(len(rows)):
         row, line = rows[r], scores[r]
         size, bar = counts[row], bars[row]
         if size == 0:
-            bar = max(bar, _first_bar(line, end, kept, maxima))
+            bar = max(bar, _first_bar(line, end, kept, maxima, zeros))
         start = _next_run(line, 0, end, bar)
         while start < end:
             for column in range(start, min(start + _RUN, end)):
