@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recsys import datasets, embeddings, errors, evaluation, split, trainers, tuning
+    from recsys.bridging import bridge
     from recsys.embeddings import Embeddings
     from recsys.evaluation import EarlyStopping, compare, cross_validate, evaluate, evaluate_new_users, evaluate_ratings
     from recsys.ids import IdMap
@@ -30,6 +31,7 @@ __all__ = [
     "Model",
     "Popularity",
     "__version__",
+    "bridge",
     "compare",
     "cross_validate",
     "datasets",
@@ -58,6 +60,7 @@ _HOME = {
     "Interactions": "recsys.interactions",
     "Model": "recsys.model",
     "Popularity": "recsys.trainers",
+    "bridge": "recsys.bridging",
     "compare": "recsys.evaluation",
     "cross_validate": "recsys.evaluation",
     "evaluate": "recsys.evaluation",

@@ -29,6 +29,7 @@ ROOMS = [
     ["model"],
     ["trainers"],
     ["evaluation"],
+    ["bridging"],
     ["tuning"],
     ["loading"],
     ["jobs"],

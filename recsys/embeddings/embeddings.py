@@ -1,28 +1,36 @@
-"""`Embeddings`: ids with a vector each. May import errors, ids, storage, interactions (id tables) and retrieval."""
+"""`Embeddings`: ids with a vector each, and linear operations on them.
+
+May import errors, ids, retrieval and the other files of this room, which know arrays and leave the ids to this one.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from recsys.errors import DataError, ParameterError, closest_hint, quote_some
+from recsys.embeddings import directions
+from recsys.embeddings.alignment import Alignment, find_alignment, shared_positions, weights_by_id
+from recsys.embeddings.clusters import Clusters, find_clusters
+from recsys.embeddings.columns import labels_by_id, numbers_by_id
+from recsys.embeddings.search import METRICS, MetricSearch, require_metric, unit_rows
+from recsys.embeddings.table import VectorTable
+from recsys.errors import DataError, ParameterError, quote_some
 from recsys.ids import IdMap
-from recsys.retrieval import RankedLists, top_k
-from recsys.storage import Stored, id_table, open_stored, read_ids, write_stored
+from recsys.retrieval import RankedLists
+
+if TYPE_CHECKING:
+    from recsys.embeddings.mapping import EmbeddingMap
 
 __all__ = ["METRICS", "Embeddings"]
 
-METRICS = ("cosine", "dot", "euclidean")
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Embeddings:
+class Embeddings(VectorTable):
     """Immutable vectors with their ids.
 
     ids : the names of the rows; what they name (`user_id`, `item_id`) becomes the column name in results.
@@ -30,52 +38,8 @@ class Embeddings:
     provenance : where they come from; saved with them.
 
     Metrics: "dot" is x · y; "cosine" x · y / ‖x‖‖y‖, for which a zero vector has no neighbours; "euclidean" is -‖x - y‖, so
-    that more is nearer everywhere.
+    that more is nearer everywhere. Operations return new Embeddings, arrays or tables; these stay as they are.
     """
-
-    ids: IdMap
-    vectors: np.ndarray
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        given = np.asarray(self.vectors)
-        if given.ndim != 2 or len(given) != len(self.ids) or given.dtype.kind not in "fiu":
-            raise DataError(
-                f"Embeddings.vectors must be numbers of shape ({len(self.ids)}, dim), one row an id. "
-                f"Got {given.dtype} of shape {given.shape}."
-            )
-        vectors = np.ascontiguousarray(given, dtype=np.float32).view()
-        if not np.isfinite(vectors).all():
-            bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-            raise DataError(f"Every vector must be finite. Not so: {quote_some(self.ids.ids_at(bad).to_pylist())}.")
-        vectors.flags.writeable = False
-        object.__setattr__(self, "vectors", vectors)
-
-    @classmethod
-    def from_arrays(cls, ids: Any, vectors: Any, *, name: str = "id") -> Embeddings:
-        """From a sequence of unique ids and as many vectors; `name` is what the ids name. Raises `DataError`."""
-        return cls(IdMap(ids, name=name), np.asarray(vectors))
-
-    @property
-    def dim(self) -> int:
-        """Length of each vector."""
-        return int(self.vectors.shape[1])
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __contains__(self, id_: object) -> bool:
-        return id_ in self.ids
-
-    def __repr__(self) -> str:
-        return f"Embeddings({len(self):,} {self.ids.name}s × {self.dim}, {self.vectors.nbytes / 1e6:,.1f} MB)"
-
-    def __getitem__(self, wanted: Any) -> Any:
-        """The vector (dim,) of one id, or the Embeddings of a list of ids. Raises `UnknownIdError`."""
-        if isinstance(wanted, (str, int, np.integer)):
-            return self.vectors[self.ids.position(wanted)]
-        positions = self.ids.positions(wanted)
-        return Embeddings(IdMap(self.ids.ids_at(positions), name=self.ids.name), self.vectors[positions], self.provenance)
 
     # ---- operations ---------------------------------------------------------------------------------------------
 
@@ -97,11 +61,9 @@ class Embeddings:
         Returns columns {ids.name}, score, rank (from 1), best first.
         """
         if isinstance(query, np.ndarray) and query.dtype.kind == "f":
-            vector, left_out = query, np.empty(0, np.int64)
-        else:
-            wanted = [query] if isinstance(query, (str, int, np.integer)) else query
-            vector, left_out = self.mean(wanted), self.ids.positions(wanted)
-        return self._nearest_to(vector, left_out, k, metric)
+            return self._nearest_to(query, np.empty(0, np.int64), k, metric)
+        wanted = [query] if isinstance(query, (str, int, np.integer)) else query
+        return self._nearest_to(self.mean(wanted), self.ids.positions(wanted), k, metric)
 
     def analogy(self, *, positive: Iterable[Any], negative: Iterable[Any] = (), k: int = 10) -> pd.DataFrame:
         """The k ids nearest to the sum of the unit vectors of `positive` less that of `negative` ("king - man + woman").
@@ -111,8 +73,28 @@ class Embeddings:
         plus, minus = self.ids.positions(list(positive)), self.ids.positions(list(negative))
         if len(plus) == 0:
             raise ParameterError("`positive` needs at least one id.")
-        vector = self._unit[plus].sum(axis=0) - self._unit[minus].sum(axis=0)
+        vector = self.units[plus].sum(axis=0) - self.units[minus].sum(axis=0)
         return self._nearest_to(vector, np.concatenate([plus, minus]), k, "cosine")
+
+    def between(self, a: Any, b: Any, k: int = 10, *, share: float = 0.5) -> pd.DataFrame:
+        """The k ids nearest, by cosine, to the point a `share` of the way from the unit vector of `a` to that of `b`.
+
+        `a` and `b` themselves are left out. Columns as in `nearest`.
+        """
+        if not 0 <= share <= 1:
+            raise ParameterError(f"`share` must be a number from 0 to 1. Got {share!r}.")
+        ends = self.ids.positions([a, b])
+        return self._nearest_to(np.array([1 - share, share], np.float32) @ self.units[ends], ends, k, "cosine")
+
+    def doesnt_match(self, ids: Iterable[Any]) -> Any:
+        """The one of `ids` that is least like the others: of lowest cosine with the mean of all their unit vectors."""
+        positions = self.ids.positions(list(ids))
+        if len(np.unique(positions)) < 3:
+            raise DataError(
+                f"Which one does not match can be told of 3 different {self.ids.name}s or more. Got {len(positions)}."
+            )
+        units = self.units[positions]
+        return self.ids.ids_at(positions[[int((units @ units.mean(axis=0)).argmin())]])[0].as_py()
 
     def neighbours(
         self, ids: Any = None, k: int = 10, *, metric: str = "cosine", num_threads: int | None = None
@@ -122,79 +104,208 @@ class Embeddings:
         Returns columns {ids.name}, similar_{ids.name}, score, rank (from 1), in order of `ids`, best first.
         """
         positions = np.arange(len(self)) if ids is None else self.ids.positions(ids)
-        itself = (np.arange(len(positions) + 1, dtype=np.int64), positions.astype(np.int32))
-        lists = self._search(self.vectors[positions], k, metric, itself, num_threads)
+        lists = self.neighbour_lists(positions, k, metric=metric, num_threads=num_threads)
         valid = np.arange(lists.positions.shape[1]) < lists.counts[:, None]
         similar = self.ids.series(lists.positions[valid]).rename(f"similar_{self.ids.name}")
         columns = [self.ids.series(np.repeat(positions, lists.counts)), similar, pd.Series(lists.scores[valid], name="score")]
         return pd.concat([*columns, pd.Series(np.nonzero(valid)[1] + 1, name="rank")], axis=1)
+
+    def neighbour_lists(
+        self, positions: np.ndarray, k: int, *, metric: str = "cosine", num_threads: int | None = None
+    ) -> RankedLists:
+        """The same as positions, for rows given by position."""
+        itself = (np.arange(len(positions) + 1, dtype=np.int64), np.asarray(positions, np.int32))
+        return self._search(metric).top_k(self.vectors[positions], k, seen=itself, num_threads=num_threads)
 
     def _nearest_to(self, vector: np.ndarray, left_out: np.ndarray, k: int, metric: str) -> pd.DataFrame:
         if np.shape(vector) != (self.dim,) or not np.isfinite(vector).all():
             raise ParameterError(f"A query vector must be {self.dim} finite numbers. Got shape {np.shape(vector)}.")
         skip = np.unique(left_out).astype(np.int32)
         seen = (np.array([0, len(skip)], np.int64), skip)
-        lists = self._search(np.asarray(vector, np.float32)[None], k, metric, seen, 1)
+        lists = self._search(metric).top_k(np.asarray(vector, np.float32)[None], k, seen=seen, num_threads=1)
         found = slice(0, int(lists.counts[0]))
         table = pd.DataFrame({self.ids.name: self.ids.series(lists.positions[0, found]), "score": lists.scores[0, found]})
         return table.assign(rank=np.arange(1, len(table) + 1))
 
-    def _search(
-        self, queries: np.ndarray, k: int, metric: str, seen: tuple[np.ndarray, np.ndarray], num_threads: int | None
-    ) -> RankedLists:
-        if metric not in METRICS:
-            raise ParameterError(
-                f"`metric` must be one of {quote_some(METRICS)}. Got {metric!r}.{closest_hint(str(metric), METRICS)}"
-            )
-        if metric == "dot":
-            return top_k(queries, self.vectors, k, seen=seen, num_threads=num_threads)
-        if metric == "cosine":
-            lists = top_k(_unit_rows(queries), self._unit, k, seen=seen, candidates=self._nonzero, num_threads=num_threads)
-            return RankedLists(lists.positions, lists.scores, np.where(queries.any(axis=1), lists.counts, 0).astype(np.int32))
-        # ‖x - y‖² = ‖x‖² - 2 (x · y - ‖y‖² / 2): the nearest y has the highest product of (x, 1) and (y, -‖y‖² / 2).
-        squares = np.einsum("ij,ij->i", self.vectors, self.vectors, dtype=np.float64)
-        longer = np.hstack([self.vectors, -squares[:, None] / 2]).astype(np.float32)
-        lists = top_k(
-            np.hstack([queries, np.ones((len(queries), 1), np.float32)]), longer, k, seen=seen, num_threads=num_threads
-        )
-        for row, (query, found) in enumerate(zip(queries, lists.positions, strict=True)):
-            lists.scores[row] = -np.linalg.norm(self.vectors[found] - query, axis=1)
-        return lists
+    def _search(self, metric: str) -> MetricSearch:
+        """What is arranged for searching is kept, for each metric that was asked for."""
+        require_metric(metric)
+        return self._searches.setdefault(metric, MetricSearch(self.vectors, metric))
 
     @cached_property
-    def _unit(self) -> np.ndarray:
-        return _unit_rows(self.vectors)
+    def _searches(self) -> dict[str, MetricSearch]:
+        return {}
 
     @cached_property
-    def _nonzero(self) -> np.ndarray | None:
-        nonzero = self.vectors.any(axis=1)
-        return None if nonzero.all() else np.flatnonzero(nonzero)
+    def units(self) -> np.ndarray:
+        """(n, dim) float32: the vectors brought to length 1; a zero vector stays zero."""
+        return unit_rows(self.vectors)
 
-    # ---- files --------------------------------------------------------------------------------------------------
+    # ---- pairs --------------------------------------------------------------------------------------------------
 
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Writes a directory of kind "embeddings" (see `recsys.storage`). An existing path is refused unless `overwrite`."""
-        write_stored(
-            path,
-            "embeddings",
-            arrays={"vectors": self.vectors},
-            tables={"ids": id_table(self.ids)},
-            attributes={"n": len(self), "dim": self.dim},
-            provenance=self.provenance,
-            overwrite=overwrite,
-        )
+    def dot(self, a: Any, b: Any) -> Any:
+        """x · y of two ids as a float, or of pairs from two lists of ids as (n,) float64; one id alone goes with all others."""
+        return self._of_pairs(a, b, lambda x, y: np.einsum("...j,...j->...", x, y))
 
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], *, verify: bool = True) -> Embeddings:
-        """Opens a directory written by `save`; the vectors are memory-mapped. Raises `FormatError` that names what is wrong."""
-        return cls.from_stored(open_stored(path, "embeddings", verify=verify))
+    def cosine(self, a: Any, b: Any) -> Any:
+        """The cosine of the angle between two ids, or pairs, as `dot` takes them; NaN where a vector is zero."""
+        return self._of_pairs(a, b, _cosine)
 
-    @classmethod
-    def from_stored(cls, stored: Stored) -> Embeddings:
-        """The embeddings in an opened directory."""
-        return cls(read_ids(stored, "ids"), stored.array("vectors"), stored.provenance)
+    def euclidean(self, a: Any, b: Any) -> Any:
+        """The distance ‖x - y‖ of two ids, or pairs, as `dot` takes them."""
+        return self._of_pairs(a, b, lambda x, y: np.linalg.norm(x - y, axis=-1))
+
+    def _of_pairs(self, a: Any, b: Any, measure: Callable[[np.ndarray, np.ndarray], Any]) -> Any:
+        sides = []
+        for given in (a, b):
+            alone = isinstance(given, (str, int, np.integer))
+            vectors = self.vectors[self.ids.positions([given] if alone else given)].astype(np.float64)
+            sides.append(vectors[0] if alone else vectors)
+        x, y = sides
+        if x.ndim == y.ndim == 2 and len(x) != len(y):
+            raise ParameterError(f"Pairs need as many ids on both sides. Got {len(x)} and {len(y)}.")
+        measured = measure(x, y)
+        return float(measured) if np.ndim(measured) == 0 else np.asarray(measured)
+
+    # ---- directions ---------------------------------------------------------------------------------------------
+
+    def direction(self, *, positive: Iterable[Any], negative: Iterable[Any] = ()) -> np.ndarray:
+        """(dim,) float32 of length 1: from the mean of the ids `negative` (the origin, if none) to that of `positive`."""
+        plus, minus = list(positive), list(negative)
+        vector = self.mean(plus).astype(np.float64) - (self.mean(minus) if minus else 0)
+        return directions.unit(vector, f"The direction from {quote_some(minus) or 'the origin'} to {quote_some(plus)}")
+
+    def trend(self, values: Any) -> np.ndarray:
+        """(dim,) float32 of length 1: where vectors go as the number of an id grows, such as its popularity.
+
+        values : a Series or mapping from id to number; ids without one are passed over. The direction is that of the slopes
+        of a least-squares regression of the vectors on the values, which is that of the covariances: `remove` it, and no
+        linear function of what is left tells anything of the values. Raises `DataError` when all values are the same.
+        """
+        numbers = numbers_by_id(self.ids, values, "values")
+        known = ~np.isnan(numbers)
+        slopes = directions.trend(self.vectors[known], numbers[known])
+        return directions.unit(slopes, "The trend of these values")
+
+    def along(self, direction: Any) -> pd.DataFrame:
+        """All ids in the order in which they lie along a direction (dim,): columns {ids.name}, score, rank; farthest first."""
+        basis = self._basis(direction)
+        if len(basis) != 1:
+            raise ParameterError(f"`direction` must be one direction. Got a subspace of {len(basis)}. Hint: see `project`.")
+        scores = directions.coordinates(self.vectors, basis)[:, 0]
+        order = np.argsort(-scores, kind="stable")
+        table = pd.DataFrame({self.ids.name: self.ids.series(order), "score": scores[order]})
+        return table.assign(rank=np.arange(1, len(table) + 1))
+
+    def project(self, onto: Any) -> Embeddings:
+        """Embeddings of m dimensions: coordinates in a direction (dim,), or in the subspace of several (m, dim).
+
+        Coordinates are those along orthonormal axes, the first along the first direction, so that dot products and distances
+        are those of the projected vectors. A Series or mapping stands for its `trend`.
+        """
+        basis = self._basis(onto)
+        return self._changed(directions.coordinates(self.vectors, basis), projected_onto=len(basis))
+
+    def remove(self, directions_: Any, /) -> Embeddings:
+        """Embeddings of the same dimensions less their parts along a direction (dim,), or along several (m, dim).
+
+        A Series or mapping from id to number stands for its `trend`: `items.remove(popularity)`.
+        """
+        basis = self._basis(directions_)
+        return self._changed(directions.without(self.vectors, basis), removed_directions=len(basis))
+
+    def _basis(self, given: Any) -> np.ndarray:
+        if isinstance(given, (pd.Series, Mapping)):
+            given = self.trend(given)
+        return directions.as_basis(given, self.dim)
+
+    def _changed(self, vectors: np.ndarray, **facts: Any) -> Embeddings:
+        return Embeddings(self.ids, vectors, {**self.provenance, **facts})
+
+    # ---- groups -------------------------------------------------------------------------------------------------
+
+    def centroids(self, groups: Any, *, name: str = "group") -> Embeddings:
+        """The mean of each group, as embeddings by the group's label: the average city of each country.
+
+        groups : a Series or mapping from id to label, an integer or a string; ids without one are passed over.
+        """
+        codes, labels = labels_by_id(self.ids, groups, "groups")
+        known = codes >= 0
+        sums = np.zeros((len(labels), self.dim))
+        np.add.at(sums, codes[known], self.vectors[known])
+        counts = np.bincount(codes[known], minlength=len(labels))
+        return Embeddings(IdMap(labels, name=name), sums / counts[:, None], self.provenance)
+
+    def clusters(self, n: int, *, metric: str = "cosine", random_state: int = 0, num_threads: int | None = None) -> Clusters:
+        """`n` clusters by k-means: see `Clusters` for their members, sizes and most typical ids.
+
+        metric : "cosine" clusters the unit vectors, "euclidean" the vectors as they are.
+        """
+        return find_clusters(self.ids, self.vectors, n, metric, random_state, num_threads)
+
+    # ---- alignment ----------------------------------------------------------------------------------------------
+
+    def alignment_to(self, reference: Embeddings, *, weights: Any = None, num_threads: int | None = None) -> Alignment:
+        """The rotation that brings these vectors nearest to `reference` on the ids that both have (Schönemann 1966).
+
+        weights : a Series or mapping from id to a number >= 0, such as popularity: how much each shared id counts.
+        Raises `DataError` when no id is shared.
+        """
+        if not isinstance(reference, Embeddings):
+            raise ParameterError(f"`reference` must be Embeddings. Got {type(reference).__name__}.")
+        positions = shared_positions(self.ids, reference.ids)
+        by_pair = None if weights is None else weights_by_id(self.ids.subset(positions[0]), weights)
+        return find_alignment(self.vectors, reference.vectors, positions, by_pair, num_threads)
+
+    def align_to(self, reference: Embeddings, *, weights: Any = None, num_threads: int | None = None) -> Embeddings:
+        """These embeddings turned as near to `reference` as a rotation can: vectors become comparable, dot products stay.
+
+        Of different dimensions the larger is taken, the smaller space as part of it; a warning says when the result has more
+        than these. To keep the scores of a model use `Model.align_to`, which turns its users with its items. Arguments and
+        errors as in `alignment_to`; provenance["aligned_to"] says what came of it.
+        """
+        alignment = self.alignment_to(reference, weights=weights, num_threads=num_threads)
+        alignment.warn_if_wider(self.dim)
+        return self._changed(alignment.apply(self.vectors, num_threads=num_threads), aligned_to=alignment.describe())
+
+    # ---- map ----------------------------------------------------------------------------------------------------
+
+    def map(
+        self,
+        method: str = "umap",
+        *,
+        metric: str = "cosine",
+        ids: Any = None,
+        like: EmbeddingMap | None = None,
+        n_neighbors: int = 15,
+        min_dist: float = 0.1,
+        random_state: int | None = 0,
+        num_threads: int | None = None,
+    ) -> EmbeddingMap:
+        """These vectors in two dimensions, to be looked at: see `EmbeddingMap` for its table, page and picture.
+
+        method : "umap" keeps near together what is near (McInnes et al. 2018; extra `map`); "pca" is the view along the two
+            axes of largest variance: linear, quick, and crowded.
+        metric : "cosine" maps the unit vectors, on which a zero vector has no place (a warning names them); "euclidean" the
+            vectors as they are.
+        ids : only these, held against each other alone.
+        like : a map of another version. This one begins where its ids stand there and is turned to lie alike, so that the two
+            can be looked at side by side; distances within this map are its own.
+        n_neighbors, min_dist : of umap: how many neighbours count, 2 or more, fewer for finer grain; how close points may come.
+        random_state : of umap. With a seed the same vectors give the same bytes on the same machine and versions, laid out by
+            one thread; None uses all threads and gives another map each time. Neighbours are found by all threads either way.
+
+        Raises `ParameterError`, `DataError` for too few vectors, `UnknownIdError`, and `MissingExtraError`.
+        """
+        from recsys.embeddings.mapping import map_embeddings
+
+        return map_embeddings(
+            self, method, metric=metric, ids=ids, like=like, n_neighbors=n_neighbors, min_dist=min_dist,
+            random_state=random_state, num_threads=num_threads,
+        )  # fmt: skip
 
 
-def _unit_rows(vectors: np.ndarray) -> np.ndarray:
-    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-    return (vectors / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32)
+def _cosine(x: np.ndarray, y: np.ndarray) -> Any:
+    lengths = np.linalg.norm(x, axis=-1) * np.linalg.norm(y, axis=-1)
+    with np.errstate(invalid="ignore"):
+        return np.einsum("...j,...j->...", x, y) / lengths
