@@ -180,6 +180,7 @@ def test_regularization_that_leaves_nothing_of_the_vectors_is_told_and_gives_zer
     assert np.isfinite(model.user_embeddings.vectors).all()
 
 
+@pytest.mark.filterwarnings("ignore:The weights are heavy-tailed:UserWarning")
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid value:RuntimeWarning")  # uncompiled only
 def test_weights_too_large_to_train_on_are_named_with_what_to_change(data):
     weights = data.weights.copy()

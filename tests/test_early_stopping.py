@@ -41,7 +41,9 @@ def test_each_fit_is_watched_anew():
 
 def test_errors_of_ratings_are_watched_for_falling():
     watch = recsys.EarlyStopping(VALIDATION, "RMSE", patience=2)
-    model = recsys.ExplicitALS(factors=30, iterations=30, regularization=0.01).fit(TRAIN, callback=watch)
+    model = recsys.ExplicitALS(factors=30, iterations=30, regularization=0.01, regularization_exponent=1.0).fit(
+        TRAIN, callback=watch
+    )
     values = [value for _, value in watch.history]
     assert len(values) < 30
     assert values.index(min(values)) == len(values) - 3

@@ -6,11 +6,13 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import recsys
+from recsys.jobs.terminal import in_cli_words
 from recsys.trainers.heavy_tail import warn_of_heavy_tail
 
 PLAYS = Path(__file__).parents[2] / "shared" / "datasets" / "lastfm-hetrec" / "plays.parquet"
@@ -21,8 +23,6 @@ def pairs_of(weights, n_items=200):
     n = len(weights)
     users, items = np.arange(n) // 50, (np.arange(n) * 7) % n_items
     columns = {"user_id": users, "item_id": items, "weight": np.asarray(weights, dtype=np.float64)}
-    import pandas as pd
-
     return recsys.read_interactions(pd.DataFrame(columns))
 
 
@@ -40,7 +40,18 @@ def play_counts(n=4000, sigma=2.5):
 def test_raw_play_counts_are_warned_of_with_a_way_out():
     (message,) = warned(pairs_of(play_counts()))
     assert "4,000 pairs" in message
-    assert "Hint: train on data.weighted('log'), or lower `alpha`." in message
+    assert "Hint: train on data.weighted('log'), or lower `alpha`, towards 1 / mean = 0.0" in message
+
+
+def test_fit_warns_at_the_line_that_called_it():
+    with pytest.warns(UserWarning, match="heavy-tailed") as caught:
+        recsys.ALS(factors=2, iterations=1).fit(pairs_of(play_counts()))
+    assert caught[0].filename == __file__
+
+
+def test_the_command_line_names_its_own_option():
+    (message,) = warned(pairs_of(play_counts()))
+    assert in_cli_words(message).endswith(f" Hint: lower alpha, --set alpha={message.split()[-1]}")
 
 
 def test_the_effective_number_is_that_of_kish():

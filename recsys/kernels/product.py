@@ -8,9 +8,9 @@ order, so a result depends on its row and column alone and not on what else was 
 from __future__ import annotations
 
 import llvmlite.binding
+import numba
 import numpy as np
 from llvmlite import ir
-from numba import config
 from numba.core import types
 from numba.extending import intrinsic
 
@@ -131,7 +131,7 @@ def _plain_tile(adds):
     return tile
 
 
-_make_tile = _plain_tile if config.DISABLE_JIT else _compiled_tile
+_make_tile = _plain_tile if getattr(numba.config, "DISABLE_JIT", 0) else _compiled_tile
 # (a, a_at, a_row, a_depth, b, b_at, b_depth, depth, c, c_at, c_row): C-contiguous float32 arrays, the element of each at which
 # the tile begins, and the elements between one row or one step of depth and the next.
 _set_tile = _make_tile(adds=False)

@@ -309,6 +309,8 @@ class _SortedPass:
         self._depth = queries.shape[1] - items.tails.shape[1]
         self._tails = self._queries[:, self._depth :].copy()
         self._rests = _upwards(_norms(self._tails))
+        # One for all blocks: memory that is asked for anew is also handed out page by page anew.
+        self._room = np.empty(product.padded_rows(len(queries)) * _ITEM_ROWS, np.float32)
         self._go_on_with(np.arange(len(queries)))
 
     def run(self) -> None:
@@ -326,8 +328,9 @@ class _SortedPass:
 
     def _go_on_with(self, active: np.ndarray) -> None:
         self._active = active
-        self._rows = np.zeros((product.padded_rows(len(active)), self._queries.shape[1]), np.float32)
+        self._rows = np.empty((product.padded_rows(len(active)), self._queries.shape[1]), np.float32)
         self._rows[: len(active)] = self._queries[active]
+        self._rows[len(active) :] = 0
 
     def _leave(self, norm: float) -> None:
         """Queries for which items of at most this norm are not good enough are done."""
@@ -340,7 +343,8 @@ class _SortedPass:
         """The active queries by a block of items over the dimensions [begin, end), added to `scores` if there are any."""
         panels = self._items.columns[block.start // product.PANEL : -(-block.stop // product.PANEL)]
         if scores is None:
-            scores = np.empty((len(self._rows), len(panels) * product.PANEL), np.float32)
+            shape = len(self._rows), len(panels) * product.PANEL
+            scores = self._room[: shape[0] * shape[1]].reshape(shape)
         product.multiply(self._rows, panels, begin, end, scores)
         return scores
 

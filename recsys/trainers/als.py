@@ -16,6 +16,7 @@ from recsys.model import Model
 from recsys.parallel import Workers
 from recsys.trainers.alternating import AlternatingRun
 from recsys.trainers.base import Factors, Run, Trainer, refuse_idle_factors
+from recsys.trainers.heavy_tail import warn_of_heavy_tail
 from recsys.trainers.search_space import Range, SearchSpace
 
 __all__ = ["ALS"]
@@ -60,7 +61,7 @@ class ALS(Trainer):
     regularization: float = 0.003
     """λ: pulls vectors towards zero; more for small or noisy data."""
     alpha: float = 1.0
-    """Confidence per unit of weight in an observed pair."""
+    """Confidence per unit of weight in an observed pair. Counts with a long tail: train on `data.weighted("log")`."""
     unobserved_weight: float = 0.025
     """α₀: how strongly every pair, observed or not, is pulled towards a score of 0."""
     regularization_exponent: float = 1.0
@@ -91,6 +92,7 @@ class ALS(Trainer):
     def start(self, train: Interactions) -> Run:
         train.refuse_negative_weights("ALS")
         refuse_idle_factors("ALS", self.factors, train)
+        warn_of_heavy_tail(train, self.problem)
         return _AlsRun(self, train)
 
     @classmethod

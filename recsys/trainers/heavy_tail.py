@@ -50,6 +50,7 @@ def warn_of_heavy_tail(train: Interactions, problem: WeightedLeastSquares) -> No
     warnings.warn(
         f"The weights are heavy-tailed: the {n_pairs:,} pairs count for as much as {effective:,.0f} equal ones would (largest "
         f"weight {weights.max():g}, mean {sum_of_weights / n_pairs:.3g}), and they outweigh all unobserved pairs together. "
-        "Lists are then often worse than the most popular items. Hint: train on data.weighted('log'), or lower `alpha`.",
+        "Lists are then often worse than the most popular items. "
+        f"Hint: train on data.weighted('log'), or lower `alpha`, towards 1 / mean = {n_pairs / sum_of_weights:.2g}.",
         stacklevel=4,
     )
