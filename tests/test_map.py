@@ -104,7 +104,7 @@ def test_umap_keeps_groups_together(umap_map):
 def test_the_neighbours_of_a_map_are_those_of_the_embedding(embeddings, umap_map):
     table = embeddings.neighbours(["i7"], 8)["similar_item_id"].tolist()
     found = umap_map.neighbours[umap_map.ids.position("i7")]
-    assert umap_map.ids.ids_at(found).to_pylist() == table[: len(found)]
+    assert umap_map.ids.ids_at(found).to_pylist() == table
 
 
 def test_a_map_like_another_lies_where_that_one_does(embeddings, umap_map):
@@ -140,6 +140,13 @@ def test_zero_vectors_are_left_out_under_cosine_and_named():
         flat = embeddings.map("pca")
     assert (len(flat), flat.provenance["n_left_out"]) == (11, 1)
     assert len(embeddings.map("pca", metric="euclidean")) == 12
+
+
+@pytest.mark.parametrize("n", [4, 5, 16])
+def test_few_vectors_can_be_mapped(n):
+    flat = Embeddings.from_arrays(np.arange(n), np.random.default_rng(0).normal(size=(n, 3))).map()
+    assert np.isfinite(flat.coordinates).all()
+    assert flat.neighbours.shape == (n, min(n - 1, 8))
 
 
 def test_equal_vectors_can_be_mapped():

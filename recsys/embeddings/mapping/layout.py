@@ -50,8 +50,9 @@ def map_embeddings(
     wanted = embeddings if ids is None else embeddings.take(ids)
     chosen = _mappable(wanted, method, metric)
     vectors = chosen.units if metric == "cosine" else chosen.vectors
-    k = min(n_neighbors, len(chosen))
-    known = _neighbours(chosen, k, metric, num_threads)
+    # Each counts as its own nearest, and umap wants fewer than there are.
+    k = min(n_neighbors, len(chosen) - (method == "umap"))
+    known = _neighbours(chosen, min(max(k, _LISTED + 1), len(chosen)), metric, num_threads)
     positions = None if known is None else known[0]
     flat, shares = principal_coordinates(vectors, num_threads)
     facts: dict[str, Any] = {"metric": metric, "dim": chosen.dim, "n_left_out": len(wanted) - len(chosen)}
@@ -59,7 +60,8 @@ def map_embeddings(
         coordinates, facts["variance_shares"] = flat, [round(share, 6) for share in shares]
     else:
         first = flat if like is None else _places_in(like, chosen, flat, positions)
-        coordinates = umap_coordinates(vectors, known, first, n_neighbors=k, min_dist=min_dist, random_state=random_state)
+        nearest = None if known is None else (known[0][:, :k].copy(), known[1][:, :k].copy())
+        coordinates = umap_coordinates(vectors, nearest, first, n_neighbors=k, min_dist=min_dist, random_state=random_state)
         facts |= {"n_neighbors": k, "min_dist": min_dist, "random_state": random_state}
     if like is not None:
         coordinates = _turned_like(coordinates, chosen, like)
@@ -155,7 +157,7 @@ def _kept(
     if positions is None:
         true = embeddings.neighbour_lists(rows, nearest, metric=metric, num_threads=num_threads).positions
     else:
-        true = positions[rows, 1:]
+        true = positions[rows, 1:k]
     found = np.asarray(cKDTree(coordinates).query(coordinates[rows], k=nearest + 1)[1])
     share = (true[:, :, None] == found[:, None, :]).any(axis=2).mean()
     return {"neighbours_kept": round(float(share), 4), "neighbours_counted": nearest}
