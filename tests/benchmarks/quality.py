@@ -112,8 +112,8 @@ TASKS = (
             Baseline("EASE", functools.partial(ease, regularization=80.0), slow=True),
         ),
         ours=Chosen(
-            1024,
-            3,
+            1536,
+            4,
             {"regularization": 0.015, "unobserved_weight": 0.03, "regularization_exponent": 0.75},
             degree=(-0.25, -0.35),
         ),
