@@ -6,6 +6,7 @@ passed on: the default is the job's or the library's, and help only repeats it.
 
 from __future__ import annotations
 
+import _thread
 import sys
 from typing import Any
 
@@ -22,8 +23,17 @@ from recsys.jobs.terminal import CommandGroup, Interrupted, emit, say
 __all__ = ["commands", "main"]
 
 
+def _interrupt_again(unraisable: Any) -> None:
+    """An interruption that came while the compiler had called back can not be raised there: it is raised a moment later."""
+    if unraisable.exc_type is KeyboardInterrupt:
+        _thread.interrupt_main()
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
 def main() -> None:
     """Entry point of `recsys`."""
+    sys.unraisablehook = _interrupt_again
     try:
         commands(prog_name="recsys")
     except KeyboardInterrupt:
