@@ -66,7 +66,7 @@ class ALS(Trainer):
     """α₀: how strongly every pair, observed or not, is pulled towards a score of 0."""
     regularization_exponent: float = 1.0
     """ν: 1 regularises frequent rows in proportion to their entries, 0 all rows alike."""
-    iterations: int = 8
+    iterations: int = 5
     """Sweeps over both sides: more bring the objective lower, and past the default seldom better lists."""
     weighting: str = "rendle2022"
     """Which objective: "rendle2022", "hu2008" or "implicit"."""
@@ -129,12 +129,11 @@ class _AlsRun(AlternatingRun):
             generator.standard_normal((n, trainer.factors), dtype=np.float32) * scale for n in train.shape
         )
 
-    def _half_sweep(self, rows: Rows, solved: np.ndarray, fixed: np.ndarray, workers: Workers, exact: bool = False) -> None:
-        eigenvalues, axes = principal_axes(gram(fixed, workers))
-        rotate(fixed, axes, workers)
-        rotate(solved, axes, workers)
-        steps = MANY_STEPS if exact else self._trainer.cg_steps
-        self._problem.improve(rows, fixed, eigenvalues, solved, workers, steps=steps, tolerance=EXACT)
+    def _half_sweep(self, rows: Rows, solved: np.ndarray, fixed: np.ndarray, workers: Workers) -> None:
+        eigenvalues = _turn(fixed, solved, workers)
+        with self._relaxed(solved):
+            steps = self._trainer.cg_steps
+            self._problem.improve(rows, fixed, eigenvalues, solved, workers, steps=steps, tolerance=EXACT)
 
     def _after_half_sweep(self) -> None:
         self._balance(
@@ -154,7 +153,8 @@ class _AlsRun(AlternatingRun):
     def _finished(self, users: np.ndarray, items: np.ndarray) -> Factors:
         """Works in place on both arrays."""
         with Workers(self._trainer.num_threads) as workers:
-            self._half_sweep(self._rows, users, items, workers, exact=True)
+            eigenvalues = _turn(items, users, workers)
+            self._problem.improve(self._rows, items, eigenvalues, users, workers, steps=MANY_STEPS, tolerance=EXACT)
         if not np.abs(items).max() > 1e-6:
             warnings.warn(
                 "All vectors vanished: the regularization is too strong for these data (every score is about 0). "
@@ -181,3 +181,11 @@ class _AlsRun(AlternatingRun):
         for vectors, ids, known in sides:
             positions = known.ids.positions(ids, unknown="ignore")
             vectors[positions >= 0] = known.vectors[positions[positions >= 0]]
+
+
+def _turn(fixed: np.ndarray, solved: np.ndarray, workers: Workers) -> np.ndarray:
+    """Turns both sides in place into the principal axes of `fixed`; returns the eigenvalues of its Gram matrix."""
+    eigenvalues, axes = principal_axes(gram(fixed, workers))
+    rotate(fixed, axes, workers)
+    rotate(solved, axes, workers)
+    return eigenvalues

@@ -53,7 +53,7 @@ class ExplicitALS(Trainer):
     """λ: pulls vectors and biases towards zero; more for small or noisy data. With another ν it is of another size."""
     regularization_exponent: float = 0.5
     """ν: 1 regularises frequent rows in proportion to their entries, 0 all rows alike."""
-    iterations: int = 15
+    iterations: int = 8
     """Sweeps over both sides."""
     cg_steps: int = 3
     """Conjugate gradient steps for each row in each half sweep."""
@@ -93,7 +93,8 @@ class _ExplicitRun(AlternatingRun):
         self._users, self._items = (_initial_rows(n, trainer.factors, generator) for n in train.shape)
 
     def _half_sweep(self, rows: Rows, solved: np.ndarray, fixed: np.ndarray, workers: Workers) -> None:
-        self._problem.improve(rows, fixed, solved, workers, steps=self._trainer.cg_steps, tolerance=EXACT)
+        with self._relaxed(solved):
+            self._problem.improve(rows, fixed, solved, workers, steps=self._trainer.cg_steps, tolerance=EXACT)
 
     def _after_half_sweep(self) -> None:
         self._balance(
