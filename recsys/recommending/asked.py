@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from recsys.errors import DataError, ParameterError
-from recsys.fold_in import FoldIn, Rows
+from recsys.fold_in import Rows
 from recsys.ids import IdMap, as_id_array
 from recsys.recommending.request import BasketRequest
 
-__all__ = ["Asked", "basket_row", "paired_positions"]
+__all__ = ["Asked", "EventRules", "basket_row", "paired_positions"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,22 +41,34 @@ class Asked:
         return cls(ids, everyone.positions(ids), everyone)
 
 
-def basket_row(request: BasketRequest, items: IdMap, method: FoldIn) -> Rows:
-    """The basket as one row of entries; what an item named twice weighs goes by the rule of `method`."""
+class EventRules(Protocol):
+    """What a model asks of events: each `recsys.fold_in.FoldIn` says it."""
+
+    @property
+    def duplicates(self) -> str:
+        """What a second event of a pair does to its weight, a rule of `Interactions.from_events`."""
+
+    @property
+    def takes_negative_weights(self) -> bool:
+        """Whether weights may be below 0."""
+
+
+def basket_row(request: BasketRequest, items: IdMap, rules: EventRules) -> Rows:
+    """The basket as one row of entries; what an item named twice weighs goes by the rule of `rules`."""
     positions = items.positions(request.items)
     if len(positions) == 0:
         raise DataError(f"A basket needs at least one {items.name}.")
-    weights = _weights(request.weights, len(positions), method)
+    weights = _weights(request.weights, len(positions), rules)
     unique, place = np.unique(positions, return_inverse=True)
     held = np.zeros(len(unique), np.float32)
-    if method.duplicates == "sum":
+    if rules.duplicates == "sum":
         np.add.at(held, place, weights)
     else:
         held[place] = weights  # of several the last one stays
     return Rows(np.array([0, len(unique)]), unique.astype(np.int32), held)
 
 
-def _weights(given: Any, n: int, method: FoldIn) -> np.ndarray:
+def _weights(given: Any, n: int, rules: EventRules) -> np.ndarray:
     if given is None:
         return np.ones(n, np.float32)
     try:
@@ -65,7 +77,7 @@ def _weights(given: Any, n: int, method: FoldIn) -> np.ndarray:
         raise ParameterError(f"`weights` must be {n} numbers, one an item. Got {given!r}.") from error
     if weights.shape != (n,) or not np.isfinite(weights).all():
         raise ParameterError(f"`weights` must be {n} finite numbers, one an item. Got {given!r}.")
-    if not method.takes_negative_weights and (weights < 0).any():
+    if not rules.takes_negative_weights and (weights < 0).any():
         raise ParameterError(f"`weights` must not be negative for this model. Got {weights.min().item()!r}.")
     return weights
 

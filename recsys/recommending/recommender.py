@@ -13,71 +13,51 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from recsys.embeddings import Embeddings
-from recsys.errors import InputError
-from recsys.fold_in import FoldIn, Rows
+from recsys.fold_in import Rows
 from recsys.ids import IdMap, id_series
 from recsys.interactions import Interactions
 from recsys.progress import show_progress
 from recsys.recommending.asked import Asked
+from recsys.recommending.catalogue import Catalogue
 from recsys.recommending.filters import Filters
-from recsys.recommending.likeness import without_biases
-from recsys.recommending.reasons import ReasonFinder, Reasons
-from recsys.recommending.request import BasketRequest, Choices, Request
+from recsys.recommending.reasons import Reasons
+from recsys.recommending.request import Request
 from recsys.recommending.rerank import Reranker, group_shares, popularity_groups
+from recsys.recommending.scores import Scores, VectorScores
 from recsys.recommending.search import at_least, ranked_lists, stacked
-from recsys.retrieval import RankedLists, Searcher, top_k
+from recsys.retrieval import RankedLists, top_k
 
-__all__ = ["Catalogue", "Recommender"]
+__all__ = ["Audience", "Recommender"]
 
 
 @dataclass(frozen=True, eq=False)
-class Catalogue:
-    """What recommendations are drawn from.
+class Audience:
+    """Who lists can be made for: users, what they have and how they score the items, all in the same positions."""
 
-    history : what item counts are taken from.
-    search : how items are searched.
-    """
-
-    items: Embeddings
+    ids: IdMap
     history: Interactions
-    fold_in: FoldIn | None
-    search: Searcher
+    scores: Scores
+
+    @classmethod
+    def of_basket(cls, basket: Rows, items: IdMap, scores: Scores) -> Audience:
+        """One anonymous user who has `basket` (one row) and nothing else."""
+        nobody = IdMap([0], name="user_id")
+        zeros = np.zeros(len(basket.indices), np.int32)
+        return cls(nobody, Interactions.from_events(nobody, items, zeros, basket.indices, basket.weights), scores)
 
 
 class Recommender:
-    """The lists of one request. Everything is checked when it is made; `frame` then answers for users `start` to `stop`.
+    """The lists of one request. Everything is checked when it is made; `frame` then answers for users `start` to `stop`."""
 
-    users : the users' embeddings;  history : what they have, in the same positions.
-    """
-
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        users: Embeddings,
-        history: Interactions,
-        request: Request,
-    ) -> None:
-        self._catalogue, self._users, self._history = catalogue, users, history
-        self._request, self._k = request, min(request.k, len(catalogue.items))
+    def __init__(self, catalogue: Catalogue, audience: Audience, request: Request) -> None:
+        self._catalogue, self._audience = catalogue, audience
+        self._request, self._k = request, min(request.k, len(catalogue.ids))
         tables = {"allow": request.allow, "deny": request.deny}
         with_tables = any(table is not None for table in tables.values())
-        self._asked = Asked.of(request.users, users.ids, unknown=request.unknown, with_tables=with_tables)
-        self._filters = Filters.of(request, history, self._asked.users, unknown=request.unknown, **tables)
+        self._asked = Asked.of(request.users, audience.ids, unknown=request.unknown, with_tables=with_tables)
+        self._filters = Filters.of(request, audience.history, self._asked.users, unknown=request.unknown, **tables)
         self._reranker = _reranker(catalogue, request)
-        self._reasons = _reason_finder(catalogue, request)
-
-    @classmethod
-    def for_basket(cls, catalogue: Catalogue, request: BasketRequest, basket: Rows) -> Recommender:
-        """For one anonymous user who has `basket` (one row) and nothing else."""
-        nobody = IdMap([0], name="user_id")
-        if catalogue.fold_in is None:
-            raise LookupError("a basket needs a fold-in")
-        vectors = catalogue.fold_in.solve(basket, catalogue.items.vectors, request.num_threads)
-        zeros = np.zeros(len(basket.indices), np.int32)
-        history = Interactions.from_events(nobody, catalogue.items.ids, zeros, basket.indices, basket.weights)
-        choices = {name: getattr(request, name) for name in Choices.__dataclass_fields__}
-        return cls(catalogue, Embeddings(nobody, vectors), history, Request(k=request.k, **choices))
+        self._reasons = catalogue.reason_finder(request.n_reasons) if request.n_reasons else None
 
     def __len__(self) -> int:
         """How many users are asked for."""
@@ -96,7 +76,7 @@ class Recommender:
     @property
     def pool_a_user(self) -> int:
         """How many items a user's list is chosen from, at most."""
-        return min(self._request.pool_size(self._k), len(self._catalogue.items))
+        return min(self._request.pool_size(self._k), len(self._catalogue.ids))
 
     @property
     def reasons_a_row(self) -> int:
@@ -116,10 +96,10 @@ class Recommender:
         lists, reasons = self._lists(self._asked.rows[start:stop])
         valid = np.arange(lists.positions.shape[1]) < lists.counts[:, None]
         owners = np.repeat(np.arange(start, start + len(lists)), lists.counts)
-        items = self._catalogue.items.ids
+        items = self._catalogue.ids
         frame = pd.DataFrame(
             {
-                "user_id": id_series(self._asked.ids.take(pa.array(owners)), self._users.ids.name),
+                "user_id": id_series(self._asked.ids.take(pa.array(owners)), self._audience.ids.name),
                 "item_id": items.series(lists.positions[valid]),
                 "score": lists.scores[valid],
                 "rank": np.nonzero(valid)[1] + 1,
@@ -130,57 +110,44 @@ class Recommender:
         return frame
 
     def _lists(self, rows: np.ndarray) -> tuple[RankedLists, Reasons | None]:
-        known = rows < len(self._users)
+        known = rows < len(self._audience.ids)
         lists = self._known_lists(rows[known])
         reasons = None
         if not known.all():
             place = np.argsort(np.argsort(~known, kind="stable"), kind="stable")
             lists = _taken(stacked([lists, self._popular_lists(rows[~known])]), place)
         if self._reasons is not None:
-            history = Rows.of(self._history, "users")
+            history = Rows.of(self._audience.history, "users")
             own = history.take(rows) if known.all() else _with_empty_rows(history, rows, known)
             reasons = self._reasons.find(own, lists, self._request.num_threads)
         return lists, reasons
 
     def _known_lists(self, rows: np.ndarray) -> RankedLists:
         request, threads = self._request, self._request.num_threads
-        queries, vectors, search = self._users.vectors[rows], self._catalogue.items.vectors, self._catalogue.search
-        lists = ranked_lists(queries, vectors, rows, self.pool_a_user, self._filters, search, threads)
+        lists = ranked_lists(self._audience.scores, rows, self.pool_a_user, self._filters, threads)
         if request.min_score is not None:
             lists = at_least(lists, request.min_score)
         if self._reranker is None:
             return lists
-        own = Rows.of(self._history, "users").take(rows)
+        own = Rows.of(self._audience.history, "users").take(rows)
         shares = group_shares(own.indptr, own.indices, self._reranker.groups)
         return self._reranker.rerank(lists, self._k, shares, threads)
 
     def _popular_lists(self, rows: np.ndarray) -> RankedLists:
-        ones = np.ones((len(rows), 1), np.float32)
-        return ranked_lists(ones, self._popularity, rows, self._k, self._filters, top_k, self._request.num_threads)
+        return ranked_lists(self._popularity, rows, self._k, self._filters, self._request.num_threads)
 
     @cached_property
-    def _popularity(self) -> np.ndarray:
-        return self._catalogue.history.item_counts.astype(np.float32)[:, None]
+    def _popularity(self) -> Scores:
+        everybody = np.broadcast_to(np.ones((1, 1), np.float32), (len(self._asked.users) + 1, 1))
+        return VectorScores(everybody, self._catalogue.counts.astype(np.float32)[:, None], top_k)
 
 
 def _reranker(catalogue: Catalogue, request: Request) -> Reranker | None:
     if not request.reranks:
         return None
-    units = np.zeros((len(catalogue.items), 0), np.float32)
-    if request.diversity > 0:
-        units = without_biases(catalogue.items, catalogue.fold_in).units
-    groups = np.zeros(len(catalogue.items), np.int64)
-    if request.calibration > 0:
-        groups = popularity_groups(catalogue.history.item_counts)
+    units = catalogue.units() if request.diversity > 0 else np.zeros((len(catalogue.ids), 0), np.float32)
+    groups = popularity_groups(catalogue.counts) if request.calibration > 0 else np.zeros(len(catalogue.ids), np.int64)
     return Reranker(float(request.diversity), float(request.calibration), units, groups)
-
-
-def _reason_finder(catalogue: Catalogue, request: Request) -> ReasonFinder | None:
-    if not request.n_reasons:
-        return None
-    if catalogue.fold_in is None:
-        raise InputError("This model can not give reasons: its vectors do not come from least squares.")
-    return ReasonFinder(catalogue.fold_in, catalogue.items.vectors, request.n_reasons)
 
 
 def _with_empty_rows(history: Rows, rows: np.ndarray, known: np.ndarray) -> Rows:

@@ -1,6 +1,6 @@
 """Ranked lists under filters: by a search over all items, or pair by pair where an allow list names them. Knows no ids.
 
-May import kernels, parallel, retrieval and the room's own parts.
+May import retrieval and the room's own parts.
 """
 
 from __future__ import annotations
@@ -9,36 +9,26 @@ import itertools
 
 import numpy as np
 
-from recsys.kernels.pairs import score_pairs
-from recsys.parallel import Workers
 from recsys.recommending.filters import Filters
+from recsys.recommending.scores import Scores
 from recsys.recommending.tables import PairSet
-from recsys.retrieval import RankedLists, Searcher
+from recsys.retrieval import RankedLists
 
-__all__ = ["at_least", "pair_scores", "ranked_lists", "stacked"]
+__all__ = ["at_least", "ranked_lists", "stacked"]
 
 # Pairs of allow lists that are scored at once: bounds the memory whatever the lists hold.
 _PAIRS = 2**22
-_PAIRS_A_BLOCK = 2**16
 
 
-def ranked_lists(
-    queries: np.ndarray,
-    items: np.ndarray,
-    rows: np.ndarray,
-    k: int,
-    filters: Filters,
-    search: Searcher,
-    num_threads: int | None,
-) -> RankedLists:
-    """The k best items of each query (n, dim), whose user is row rows[q] of the filters."""
+def ranked_lists(scores: Scores, rows: np.ndarray, k: int, filters: Filters, num_threads: int | None) -> RankedLists:
+    """The k best items of each of `rows`, which are rows of the scores and of the filters."""
     k = min(k, filters.n_items)
     if filters.allow is None:
         hidden = filters.hidden(rows)
         seen = None if hidden is None else (hidden.indptr, hidden.indices)
-        return search(queries, items, k, seen=seen, candidates=filters.candidates, num_threads=num_threads)
+        return scores.search(rows, k, seen=seen, candidates=filters.candidates, num_threads=num_threads)
     blocks = _blocks_of_pairs(filters.allow.counts(rows))
-    parts = [_best_pairs(queries[block], items, filters.allowed(rows[block]), k, num_threads) for block in blocks]
+    parts = [_best_pairs(scores, rows[block], filters.allowed(rows[block]), k, num_threads) for block in blocks]
     return stacked(parts) if parts else _empty_lists(0, k)
 
 
@@ -49,33 +39,19 @@ def _blocks_of_pairs(counts: np.ndarray) -> list[slice]:
     return [slice(begin, end) for begin, end in itertools.pairwise(edges) if end > begin]
 
 
-def _best_pairs(queries: np.ndarray, items: np.ndarray, pairs: PairSet, k: int, num_threads: int | None) -> RankedLists:
+def _best_pairs(scores: Scores, wanted: np.ndarray, pairs: PairSet, k: int, num_threads: int | None) -> RankedLists:
     sizes = np.diff(pairs.indptr)
-    rows = np.repeat(np.arange(len(queries)), sizes)
-    scores = pair_scores(queries, items, rows, pairs.indices, num_threads)
+    rows = np.repeat(np.arange(len(wanted)), sizes)
+    values = scores.pairs(wanted[rows], pairs.indices, num_threads)
     # The sort is stable and positions rise within a row: ties go to the lower position.
-    order = np.lexsort((-scores, rows))
+    order = np.lexsort((-values, rows))
     place = np.arange(len(order)) - np.repeat(pairs.indptr[:-1], sizes)
     kept = place < k
-    lists = _empty_lists(len(queries), k)
+    lists = _empty_lists(len(wanted), k)
     lists.positions[rows[kept], place[kept]] = pairs.indices[order[kept]]
-    lists.scores[rows[kept], place[kept]] = scores[order[kept]]
+    lists.scores[rows[kept], place[kept]] = values[order[kept]]
     lists.counts[:] = np.minimum(sizes, k)
     return lists
-
-
-def pair_scores(
-    queries: np.ndarray, items: np.ndarray, rows: np.ndarray, columns: np.ndarray, num_threads: int | None
-) -> np.ndarray:
-    """(n,) float32: queries[rows] · items[columns], float64 dot products rounded once."""
-    scores = np.empty(len(rows), np.float32)
-    rows, columns = np.asarray(rows, np.int64), np.asarray(columns, np.int64)
-    with Workers(num_threads) as workers:
-        workers.map(
-            lambda begin: score_pairs(begin, min(begin + _PAIRS_A_BLOCK, len(rows)), rows, columns, queries, items, scores),
-            range(0, len(rows), _PAIRS_A_BLOCK),
-        )
-    return scores
 
 
 def at_least(lists: RankedLists, min_score: float) -> RankedLists:

@@ -1,4 +1,4 @@
-"""`Model`: user and item embeddings with the history they were trained on. Every trainer yields one.
+"""`Model`: user and item embeddings with the history they were trained on. Most trainers yield one.
 
 May import everything below trainers: embeddings, retrieval, fold_in, interactions, storage, ids, errors.
 """
@@ -18,16 +18,12 @@ import pandas as pd
 from recsys.embeddings import Embeddings
 from recsys.errors import DataError, InputError, ParameterError
 from recsys.fold_in import FoldIn, Rows, fold_in_from, fold_in_to
-from recsys.ids import IdMap
-from recsys.interactions import Interactions, require_interactions, same_timing
-from recsys.recommending import BasketRequest, Recommender, Request, taking
-from recsys.recommending.asked import basket_row, paired_positions
-from recsys.recommending.filters import Filters
+from recsys.interactions import Interactions, require_interactions
+from recsys.model.base import RankingModel
+from recsys.recommending.catalogue import Catalogue, VectorCatalogue
 from recsys.recommending.likeness import neighbours_in_batches, without_biases
-from recsys.recommending.recommender import Catalogue
-from recsys.recommending.request import Choices
-from recsys.recommending.search import pair_scores, ranked_lists
-from recsys.retrieval import RankedLists, RepeatedSearch, Searcher
+from recsys.recommending.scores import Scores, VectorScores
+from recsys.retrieval import RepeatedSearch, Searcher
 from recsys.retrieval.approximate import Indexes, build_index
 from recsys.retrieval.approximate.stored import require_name
 from recsys.retrieval.exact import require_k
@@ -37,7 +33,7 @@ __all__ = ["Model"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Model:
+class Model(RankingModel):
     """User vectors · item vectors, with ids, the history they come from, and how to fold in what is new. Immutable.
 
     The score of a user and an item is the dot product of their vectors. `history` is what seen items, explanations and
@@ -56,7 +52,7 @@ class Model:
             raise DataError(
                 f"User vectors have {self.user_embeddings.dim} columns and item vectors {self.item_embeddings.dim}."
             )
-        if self.history.users != self.users or self.history.items != self.items:
+        if self.users != self.user_embeddings.ids or self.items != self.item_embeddings.ids:
             raise DataError("The history must have the model's own users and items, in the same order.")
 
     @classmethod
@@ -73,89 +69,27 @@ class Model:
         origin = dict(provenance or {})
         return cls(Embeddings(history.users, users, origin), Embeddings(history.items, items, origin), history, origin, fold_in)
 
-    @property
-    def users(self) -> IdMap:
-        """The users this model knows."""
-        return self.user_embeddings.ids
-
-    @property
-    def items(self) -> IdMap:
-        """The items this model knows."""
-        return self.item_embeddings.ids
-
     def __repr__(self) -> str:
-        trainer = self.provenance.get("trainer", "unknown trainer")
-        return f"Model({trainer}, {len(self.users):,} users × {len(self.items):,} items, {self.item_embeddings.dim} factors)"
+        size = f"{len(self.users):,} users × {len(self.items):,} items, {self.item_embeddings.dim} factors"
+        return f"Model({self.trainer_name}, {size})"
 
     # ---- recommending -------------------------------------------------------------------------------------------
 
-    @taking(Request)
-    def recommend(self, request: Request) -> pd.DataFrame:
-        """The k best items for each of `users`, as columns user_id, item_id, score, rank (from 1).
+    def _scores(self, index: str) -> Scores:
+        return VectorScores(self.user_embeddings.vectors, self.item_embeddings.vectors, self._searcher(index))
 
-        Rows come in the order of `users`, best first; equal scores in order of item position. Raises `UnknownIdError`
-        for unknown users or items, `DataError` for tables that can not be used and `ParameterError` for a wrong argument.
-        """
-        return pd.concat(list(self._recommender(request).frames()), ignore_index=True)
+    def _catalogue(self) -> Catalogue:
+        return VectorCatalogue(self.item_embeddings, self.history.item_counts, self.fold_in_method)
 
-    @taking(Request)
-    def recommend_batches(self, request: Request) -> Iterator[pd.DataFrame]:
-        """What `recommend` returns, in frames of at most `batch_users` users: memory stays bounded however many there are.
+    def _event_rules(self, purpose: str) -> FoldIn:
+        if self.fold_in_method is None:
+            reason = "its user vectors do not follow from what users have"
+            raise InputError(f"A model of the trainer {self.trainer_name!r} can not {purpose}: {reason}.")
+        return self.fold_in_method
 
-        Everything is checked at the call, before the first frame is asked for. There is at least one frame, maybe empty.
-        """
-        return self._recommender(request).frames()
-
-    @taking(Request)
-    def recommender(self, request: Request) -> Recommender:
-        """The same as an object whose `frame(start, stop)` gives the rows of any stretch of the users asked for.
-
-        For jobs that write where they stopped: the rows of a user do not depend on the stretch.
-        """
-        return self._recommender(request)
-
-    @taking(BasketRequest)
-    def recommend_basket(self, request: BasketRequest) -> pd.DataFrame:
-        """The k best items for somebody who has `items` and whom the model need not know: columns item_id, score, rank.
-
-        The vector is folded in as that of a new user with these events. Raises `UnknownIdError` for unknown items, `DataError`
-        for an empty basket and `InputError` for a model that has no least-squares fold-in.
-        """
-        basket = basket_row(request, self.items, self._least_squares("fold in"))
-        recommender = Recommender.for_basket(self._catalogue(request.index), request, basket)
-        return recommender.frame(0, 1).drop(columns="user_id")
-
-    def score(self, users: Any, items: Any, *, num_threads: int | None = None) -> np.ndarray:
-        """(n,) float32: the scores of n pairs of a user and an item, as `recommend` gives them.
-
-        users, items : as many ids each; one id alone stands for as many as the other side has. Raises `UnknownIdError`.
-        """
-        user_positions, item_positions = paired_positions(users, self.users, items, self.items)
-        vectors = self.user_embeddings.vectors, self.item_embeddings.vectors
-        return pair_scores(*vectors, user_positions, item_positions, num_threads)
-
-    def rank(
-        self,
-        user_positions: np.ndarray,
-        k: int,
-        *,
-        exclude_seen: bool = True,
-        only_items: Any = None,
-        exclude_items: Any = None,
-        num_threads: int | None = None,
-    ) -> RankedLists:
-        """Ranked item positions for users given by position; the ground of evaluation."""
-        require_k(k)
-        choices = Choices(exclude_seen=exclude_seen, only_items=only_items, exclude_items=exclude_items)
-        filters = Filters.of(choices, self.history, self.users)
-        rows, vectors = np.asarray(user_positions), self.item_embeddings.vectors
-        return ranked_lists(self.user_embeddings.vectors[rows], vectors, rows, k, filters, self._exact, num_threads)
-
-    def _recommender(self, request: Request) -> Recommender:
-        return Recommender(self._catalogue(request.index), self.user_embeddings, self.history, request)
-
-    def _catalogue(self, index: str) -> Catalogue:
-        return Catalogue(self.item_embeddings, self.history, self.fold_in_method, self._searcher(index))
+    def _basket_scores(self, basket: Rows, index: str, num_threads: int | None) -> Scores:
+        vectors = self._event_rules("fold in").solve(basket, self.item_embeddings.vectors, num_threads)
+        return VectorScores(vectors, self.item_embeddings.vectors, self._searcher(index))
 
     def _rows(self, positions: np.ndarray) -> Rows:
         """The history of users given by position."""
@@ -284,11 +218,11 @@ class Model:
         The contributions of all the user's items sum to the score less its base (Hu, Koren & Volinsky 2008, section 5);
         the k largest are returned, all of them for k=None. `.attrs["score"]` holds the score, `.attrs["base"]` the part
         that is the same whatever the user has: 0 for implicit feedback, the item's mean-and-bias for ratings.
-        Raises `InputError` for a model whose user vectors do not come from least squares.
+        Raises `InputError` for a model that can not fold in.
         """
         if k is not None:
             require_k(k)
-        method = self._least_squares("explain")
+        method = self._event_rules("explain")
         row = self._rows(np.array([self.users.position(user)]))
         query = self.item_embeddings[item]
         contributions = method.contributions(row, self.item_embeddings.vectors, query)
@@ -319,14 +253,14 @@ class Model:
         unknown : what becomes of events whose id on the fixed side this model does not know: "raise" names the ids
             (`UnknownIdError`), "skip" leaves them out and counts them in provenance["folded_in"].
 
-        Raises `InputError` for a model that has no least-squares fold-in.
+        Raises `InputError` for a model that can not fold in.
         """
         if of not in ("users", "items"):
             raise ParameterError(f"`of` must be 'users' or 'items'. Got {of!r}.")
         if unknown not in ("raise", "skip"):
             raise ParameterError(f"`unknown` must be 'raise' or 'skip'. Got {unknown!r}.")
         require_interactions(events, "fold_in")
-        method = self._least_squares("fold in")
+        method = self._event_rules("fold in")
         if of == "users":
             known_ids = self.items.positions(events.items, unknown=_or_ignore(unknown)) >= 0
             usable = known_ids[events.indices]
@@ -353,16 +287,14 @@ class Model:
         provenance["folded_in"]["left_out"] = left_out
         return Model(users, items, history, provenance, method, self.indexes if of == "users" else Indexes())
 
-    def history_with(self, events: Interactions) -> Interactions:
-        """The history followed by new events. Weights of the same pair are summed; of two ratings the later one holds."""
-        duplicates = "sum" if self.fold_in_method is None else self.fold_in_method.duplicates
-        history, events = same_timing(self.history, events)
-        return history.merge(events, duplicates=duplicates)
+    @property
+    def _duplicates(self) -> str:
+        return "sum" if self.fold_in_method is None else self.fold_in_method.duplicates
 
     def forget(self, *, users: Any = None, items: Any = None, num_threads: int | None = None) -> Model:
         """A model without these users and items: gone from ids, vectors and history. This one stays as it is.
 
-        Where the vectors come from least squares, every remaining user and item that had entries with what is forgotten is
+        Where the model can fold in, every remaining user and item that had entries with what is forgotten is
         solved again, exactly, from the history that is left: users first with the items fixed, then items. What remains is
         indirect: the vectors held fixed meanwhile (and the mean of ratings) were once trained beside the forgotten ones, and
         only a new training from the remaining history removes that. provenance["forgotten"] counts all this; it does not
@@ -397,14 +329,6 @@ class Model:
         }
         provenance = {**self.provenance, "forgotten": counts}
         return Model.from_vectors(history, user_vectors, item_vectors, fold_in=self.fold_in_method, provenance=provenance)
-
-    def _least_squares(self, purpose: str) -> FoldIn:
-        if self.fold_in_method is None:
-            trainer = self.provenance.get("trainer", "unknown")
-            raise InputError(
-                f"A model of the trainer {trainer!r} can not {purpose}: its vectors do not come from least squares."
-            )
-        return self.fold_in_method
 
     # ---- files --------------------------------------------------------------------------------------------------
 

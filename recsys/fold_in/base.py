@@ -1,0 +1,52 @@
+"""`FoldIn`: what a `Model` needs to know of how vectors follow from entries. May import fold_in.rows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from recsys.fold_in.rows import Rows
+
+__all__ = ["FoldIn"]
+
+
+@dataclass(frozen=True)
+class FoldIn(ABC):
+    """What a `Model` needs of a fold-in. Each is a frozen dataclass whose fields are saved with the model."""
+
+    name: ClassVar[str]
+    duplicates: ClassVar[str] = "sum"
+    """What a new event of a known pair does to its weight, a rule of `Interactions.from_events`."""
+    takes_negative_weights: ClassVar[bool] = False
+    bias_columns: ClassVar[int] = 0
+    """How many of the last columns of a vector hold biases; they say nothing about likeness."""
+
+    @abstractmethod
+    def solve(self, rows: Rows, fixed: np.ndarray, num_threads: int | None = None, *, of: str = "users") -> np.ndarray:
+        """(n, dim) float32: the vectors of `rows`, which are "users" or "items", given those of the other side (m, dim)."""
+
+    @abstractmethod
+    def contributions(self, row: Rows, fixed: np.ndarray, query: np.ndarray) -> np.ndarray:
+        """(n,) float64: what each entry of one user adds to the score of the item vector `query` (dim,) above its base.
+
+        fixed : (m, dim) the item vectors. The contributions sum to the score less `base(query)`.
+        """
+
+    @abstractmethod
+    def features(self, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(m, d) float32 features f of the item vectors `fixed` and (d,) float64 `dense`, such that a user's vector solves
+
+            (diag(dense + λ_u) + Σ a f fᵀ) x = Σ t f    with a, t and λ_u as `entry_terms` has them,
+
+        and entry j adds t_j f_jᵀ (…)⁻¹ f_i to the score of item i: `contributions` for many users and items at once."""
+
+    @abstractmethod
+    def entry_terms(self, rows: Rows, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(nnz,) a and (nnz,) t of each entry and (n,) λ_u of each row, float32 (see `features`)."""
+
+    def base(self, query: np.ndarray) -> float:
+        """The part of the score of an item vector `query` (dim,) that is the same whatever the user has."""
+        return 0.0

@@ -1,0 +1,34 @@
+"""What a model without vectors says when it is asked for them. May import errors and embeddings."""
+
+from __future__ import annotations
+
+from recsys.embeddings import Embeddings
+from recsys.errors import InputError
+
+__all__ = ["NoEmbeddingsError", "WithoutEmbeddings"]
+
+
+class NoEmbeddingsError(InputError, AttributeError):
+    """Embeddings were asked for of a model that has none; to `hasattr` and `getattr` they are not there."""
+
+
+class WithoutEmbeddings:
+    """A model whose scores are no dot products of vectors."""
+
+    trainer_name: str
+
+    @property
+    def user_embeddings(self) -> Embeddings:
+        """Raises `NoEmbeddingsError`."""
+        raise self._no_embeddings()
+
+    @property
+    def item_embeddings(self) -> Embeddings:
+        """Raises `NoEmbeddingsError`."""
+        raise self._no_embeddings()
+
+    def _no_embeddings(self) -> NoEmbeddingsError:
+        return NoEmbeddingsError(
+            f"A model of the trainer {self.trainer_name!r} has no embeddings: its scores are no dot products of vectors. "
+            "Hint: it recommends and is evaluated as any other model."
+        )
