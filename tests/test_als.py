@@ -114,14 +114,19 @@ def test_short_and_long_rows_are_solved_alike_and_exactly():
     indices, weights = np.concatenate(rows), generator.random(2903).astype(np.float32)
     dense, ridge = generator.random(20).astype(np.float32), np.array([1.0, 2.0, 3.0], np.float32)
     given = indptr, indices, weights, np.array([2, 0, 2, 0.5], np.float32), fixed, dense, ridge, 400, np.float32(1e-6)
+    there, past = (*given, np.float32(1)), (*given, np.float32(1.5))
     short, long = np.ones((3, 20), np.float32), np.ones((3, 20), np.float32)
-    kernels.solve_short_rows(np.arange(3), *given, short)
-    kernels.solve_long_rows(np.arange(3), *given, 700, long)
+    kernels.solve_short_rows(np.arange(3), *there, short)
+    kernels.solve_long_rows(np.arange(3), *there, 700, long)
+    beyond = np.ones((2, 3, 20), np.float32)
+    kernels.solve_short_rows(np.arange(3), *past, beyond[0])
+    kernels.solve_long_rows(np.arange(3), *past, 700, beyond[1])
     for row, entries in enumerate(rows):
         y, a = fixed[entries].astype(np.float64), 2.0 * weights[indptr[row] : indptr[row + 1]]
         expected = np.linalg.solve(np.diag(dense + ridge[row]) + (y.T * a) @ y, (a + 0.5) @ y)
         np.testing.assert_allclose(short[row], expected, atol=1e-4)
         np.testing.assert_allclose(long[row], expected, atol=1e-4)
+        np.testing.assert_allclose(beyond[:, row], np.array([1 + 1.5 * (expected - 1)] * 2), atol=2e-4)
 
 
 @pytest.mark.compiled

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recsys.kernels import product
-from recsys.kernels.dense import gram, principal_axes, rotate
+from recsys.kernels.dense import gram, largest_entries, principal_axes, rotate
 from recsys.parallel import Workers
 
 # Below, at and above a tile's rows and a panel's width, and more than one of each.
@@ -34,6 +34,13 @@ def test_rotate_is_the_product_with_the_axes_in_place(shape):
     with Workers(2) as workers:
         rotate(rows, axes, workers)
     np.testing.assert_allclose(rows, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 5, 20_000])
+def test_the_largest_entries_of_columns_keep_their_sign_and_of_equals_the_first(n):
+    rows = np.round(matrix(n, 4), 1)
+    found = largest_entries(rows)
+    assert found.tolist() == rows[np.abs(rows).argmax(axis=0), np.arange(4)].tolist()
 
 
 def test_in_the_principal_axes_the_gram_matrix_is_diagonal_and_falls():

@@ -13,15 +13,15 @@ from typing import Any
 from recsys.errors import FormatError
 from recsys.fold_in.base import FoldIn
 from recsys.fold_in.biased import BiasedLeastSquares
-from recsys.fold_in.improving import EXACT, MANY_STEPS
+from recsys.fold_in.improving import CONVERGED, Effort
 from recsys.fold_in.rows import Rows
 from recsys.fold_in.weighted import WeightedLeastSquares
 
 __all__ = [
-    "EXACT",
+    "CONVERGED",
     "FOLD_INS",
-    "MANY_STEPS",
     "BiasedLeastSquares",
+    "Effort",
     "FoldIn",
     "Rows",
     "WeightedLeastSquares",

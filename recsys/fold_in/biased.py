@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from recsys.fold_in.base import FoldIn
-from recsys.fold_in.improving import EXACT, MANY_STEPS, improve_rows
+from recsys.fold_in.improving import CONVERGED, Effort, improve_rows
 from recsys.fold_in.rows import Rows, read_only
 from recsys.kernels import als
 from recsys.parallel import Workers
@@ -57,22 +57,20 @@ class BiasedLeastSquares(FoldIn):
         solved[:, -1] -= np.float32(self.mean)
         return solved
 
-    def improve(
-        self, rows: Rows, fixed: np.ndarray, solution: np.ndarray, workers: Workers, *, steps: int, tolerance: float
-    ) -> None:
+    def improve(self, rows: Rows, fixed: np.ndarray, solution: np.ndarray, workers: Workers, effort: Effort) -> None:
         """Moves `solution` (n, dim - 1), rows [x, b], in place towards the minimum given the rows `fixed` (m, dim - 1)."""
         features = fixed.copy()
         features[:, -1] = 1
         dense, ridge = np.zeros(features.shape[1], np.float32), self.ridge(rows.counts)
         targets = self._targets(rows, fixed)
-        improve_rows(targets, _PLAIN_TERMS, features, dense, ridge, solution, workers, steps=steps, tolerance=tolerance)
+        improve_rows(targets, _PLAIN_TERMS, features, dense, ridge, solution, workers, effort)
 
     def solve(self, rows: Rows, fixed: np.ndarray, num_threads: int | None = None, *, of: str = "users") -> np.ndarray:
         """(n, dim) float32: each row's minimum given the vectors `fixed` (m, dim); x and b are 0 for a row without entries."""
         others = self.from_vectors(fixed, "items" if of == "users" else "users")
         solution = np.zeros((len(rows), others.shape[1]), np.float32)
         with Workers(num_threads) as workers:
-            self.improve(rows, others, solution, workers, steps=MANY_STEPS, tolerance=EXACT)
+            self.improve(rows, others, solution, workers, CONVERGED)
         return self.to_vectors(solution, of)
 
     def contributions(self, row: Rows, fixed: np.ndarray, query: np.ndarray) -> np.ndarray:

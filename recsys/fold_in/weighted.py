@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from recsys.fold_in.base import FoldIn
-from recsys.fold_in.improving import EXACT, MANY_STEPS, improve_rows
+from recsys.fold_in.improving import CONVERGED, Effort, improve_rows
 from recsys.fold_in.rows import Rows
 from recsys.kernels import als
 from recsys.kernels.dense import gram, principal_axes
@@ -52,14 +52,12 @@ class WeightedLeastSquares(FoldIn):
         eigenvalues: np.ndarray,
         solution: np.ndarray,
         workers: Workers,
-        *,
-        steps: int,
-        tolerance: float,
+        effort: Effort,
     ) -> None:
         """Moves `solution` (n, dim) in place towards the minimum; `fixed` (m, dim) must have Gram matrix diag(eigenvalues)."""
         dense = (self.unobserved_weight * eigenvalues).astype(np.float32)
         ridge = self.ridge(rows.counts, len(fixed))
-        improve_rows(rows, self._terms, fixed, dense, ridge, solution, workers, steps=steps, tolerance=tolerance)
+        improve_rows(rows, self._terms, fixed, dense, ridge, solution, workers, effort)
 
     def solve(self, rows: Rows, fixed: np.ndarray, num_threads: int | None = None, *, of: str = "users") -> np.ndarray:
         """(n, dim) float32: each row's minimum given `fixed` (m, dim), on either side; zeros for a row without entries."""
@@ -67,7 +65,7 @@ class WeightedLeastSquares(FoldIn):
             eigenvalues, axes = principal_axes(gram(fixed, workers))
             turned = fixed @ axes.astype(np.float32)
             solution = np.zeros((len(rows), fixed.shape[1]), np.float32)
-            self.improve(rows, turned, eigenvalues, solution, workers, steps=MANY_STEPS, tolerance=EXACT)
+            self.improve(rows, turned, eigenvalues, solution, workers, CONVERGED)
         return np.asarray(solution @ axes.T.astype(np.float32))
 
     def contributions(self, row: Rows, fixed: np.ndarray, query: np.ndarray) -> np.ndarray:

@@ -149,14 +149,22 @@ def _is_solved(rho, tolerance, x, diagonal):
     return rho <= max(tolerance * tolerance * size, _VANISHED)
 
 
+@fast_part
+def _relax(x, before, relaxation):
+    """x = before + relaxation * (x - before)"""
+    for k in range(len(x)):
+        x[k] = before[k] + relaxation * (x[k] - before[k])
+
+
 @fast_kernel
-def solve_short_rows(rows, indptr, indices, weights, terms, fixed, dense, ridge, steps, tolerance, solution):
+def solve_short_rows(rows, indptr, indices, weights, terms, fixed, dense, ridge, steps, tolerance, relaxation, solution):
     """Improves solution[rows] by at most `steps` preconditioned conjugate gradient steps from where it stands.
 
     rows : (n,) int64, each with at most `short_row_entries` entries;  a row without entries becomes zero.
     indptr, indices, weights, terms : the entries of all rows; indices point into `fixed` (n_fixed, factors).
     dense : (factors,) the shared diagonal;  ridge : (n_rows,) added to it, one number a row.
     tolerance : a row is done when its estimated error falls below this share of its size.
+    relaxation : how far to go from where a row stands towards where the steps lead: 1 goes there, more goes past it.
     All arrays but the pointers are float32.
     """
     factors = fixed.shape[1]
@@ -165,8 +173,8 @@ def solve_short_rows(rows, indptr, indices, weights, terms, fixed, dense, ridge,
         most = max(most, indptr[row + 1] - indptr[row])
     block = np.empty((most, factors), np.float32)
     a, b = np.empty(most, np.float32), np.empty(most, np.float32)
-    scratch = np.empty((4, factors), np.float32)
-    diagonal, residual, direction, product = scratch[0], scratch[1], scratch[2], scratch[3]
+    scratch = np.empty((5, factors), np.float32)
+    diagonal, residual, direction, product, before = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
     for row in rows:
         count = indptr[row + 1] - indptr[row]
         x = solution[row]
@@ -175,6 +183,7 @@ def solve_short_rows(rows, indptr, indices, weights, terms, fixed, dense, ridge,
             continue
         _gather(fixed, indices, weights, terms, indptr[row], count, block, a, b)
         for k in range(factors):
+            before[k] = x[k]
             diagonal[k] = dense[k] + ridge[row]
             residual[k] = -diagonal[k] * x[k]
         _add_residual(block, a, b, count, x, residual, diagonal)
@@ -186,16 +195,18 @@ def solve_short_rows(rows, indptr, indices, weights, terms, fixed, dense, ridge,
                 product[k] = (dense[k] + ridge[row]) * direction[k]
             _add_products(block, a, count, direction, product)
             rho = _step(x, residual, diagonal, direction, product, rho)
+        if relaxation != 1:
+            _relax(x, before, relaxation)
 
 
 @fast_kernel
-def solve_long_rows(rows, indptr, indices, weights, terms, fixed, dense, ridge, steps, tolerance, tile, solution):
+def solve_long_rows(rows, indptr, indices, weights, terms, fixed, dense, ridge, steps, tolerance, relaxation, tile, solution):
     """What `solve_short_rows` does, for rows of any length together, with `fixed` passing by in tiles of `tile` vectors."""
     factors, n = fixed.shape[1], len(rows)
     block = np.empty((_TILE_BLOCK, factors), np.float32)
     a, b = np.empty(_TILE_BLOCK, np.float32), np.empty(_TILE_BLOCK, np.float32)
-    scratch = np.empty((4, n, factors), np.float32)
-    diagonal, residual, direction, product = scratch[0], scratch[1], scratch[2], scratch[3]
+    scratch = np.empty((5, n, factors), np.float32)
+    diagonal, residual, direction, product, before = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
     rho = np.empty(n, np.float32)
     cursor = np.empty(n, np.int64)
     solved = np.zeros(n, np.bool_)
@@ -205,6 +216,7 @@ def solve_long_rows(rows, indptr, indices, weights, terms, fixed, dense, ridge, 
             cursor[place] = indptr[row]
             for k in range(factors):
                 if step == 0:
+                    before[place, k] = solution[row, k]
                     diagonal[place, k] = dense[k] + ridge[row]
                     residual[place, k] = -diagonal[place, k] * solution[row, k]
                 else:
@@ -233,6 +245,9 @@ def solve_long_rows(rows, indptr, indices, weights, terms, fixed, dense, ridge, 
             elif not solved[place]:
                 rho[place] = _step(x, residual[place], diagonal[place], direction[place], product[place], rho[place])
             solved[place] = solved[place] or _is_solved(rho[place], tolerance, x, diagonal[place])
+    if relaxation != 1:
+        for place in range(n):
+            _relax(solution[rows[place]], before[place], relaxation)
 
 
 @fast_kernel

@@ -11,7 +11,7 @@ import numpy as np
 from recsys.kernels import product
 from recsys.parallel import Workers
 
-__all__ = ["gram", "principal_axes", "rotate", "row_blocks"]
+__all__ = ["gram", "largest_entries", "principal_axes", "rotate", "row_blocks"]
 
 _BLOCK_ROWS = 8192
 
@@ -48,3 +48,13 @@ def rotate(matrix: np.ndarray, axes: np.ndarray, workers: Workers) -> None:
     """matrix ← matrix @ axes, in place, (n, dim) float32."""
     panels = product.columns_in_panels(axes.astype(np.float32))
     workers.map(lambda rows: product.rotate_rows(matrix, rows.start, rows.stop, panels), row_blocks(len(matrix), 1024))
+
+
+def largest_entries(matrix: np.ndarray) -> np.ndarray:
+    """(dim,) of each column of an (n, dim) matrix the entry of largest absolute value, with its sign; of equals the first."""
+    largest = np.zeros(matrix.shape[1], matrix.dtype)
+    for rows in row_blocks(len(matrix)):
+        block = matrix[rows]
+        found = np.take_along_axis(block, np.abs(block).argmax(axis=0)[None, :], axis=0)[0]
+        largest = np.where(np.abs(found) > np.abs(largest), found, largest)
+    return largest

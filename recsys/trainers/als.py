@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from recsys.errors import ParameterError, quote_some
-from recsys.fold_in import EXACT, MANY_STEPS, Rows, WeightedLeastSquares
+from recsys.fold_in import CONVERGED, Rows, WeightedLeastSquares
 from recsys.interactions import Interactions
-from recsys.kernels.dense import gram, principal_axes, rotate
+from recsys.kernels.dense import gram, largest_entries, principal_axes, rotate
 from recsys.model import Model
 from recsys.parallel import Workers
 from recsys.trainers.alternating import AlternatingRun
@@ -131,9 +131,7 @@ class _AlsRun(AlternatingRun):
 
     def _half_sweep(self, rows: Rows, solved: np.ndarray, fixed: np.ndarray, workers: Workers) -> None:
         eigenvalues = _turn(fixed, solved, workers)
-        with self._relaxed(solved):
-            steps = self._trainer.cg_steps
-            self._problem.improve(rows, fixed, eigenvalues, solved, workers, steps=steps, tolerance=EXACT)
+        self._problem.improve(rows, fixed, eigenvalues, solved, workers, self._effort)
 
     def _after_half_sweep(self) -> None:
         self._balance(
@@ -154,16 +152,16 @@ class _AlsRun(AlternatingRun):
         """Works in place on both arrays."""
         with Workers(self._trainer.num_threads) as workers:
             eigenvalues = _turn(items, users, workers)
-            self._problem.improve(self._rows, items, eigenvalues, users, workers, steps=MANY_STEPS, tolerance=EXACT)
-        if not np.abs(items).max() > 1e-6:
+            self._problem.improve(self._rows, items, eigenvalues, users, workers, CONVERGED)
+        largest = largest_entries(items)
+        if not np.abs(largest).max() > 1e-6:
             warnings.warn(
                 "All vectors vanished: the regularization is too strong for these data (every score is about 0). "
                 "Hint: lower `regularization` or `unobserved_weight`.",
                 stacklevel=5,
             )
         # An axis may point either way: the largest entry of each column is made positive.
-        signs = np.sign(items[np.abs(items).argmax(axis=0), np.arange(items.shape[1])])
-        signs[signs == 0] = 1
+        signs = np.where(largest < 0, np.float32(-1), np.float32(1))
         users *= signs
         items *= signs
         return Factors(users, items, self._problem)

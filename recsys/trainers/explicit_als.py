@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from recsys.errors import ParameterError
-from recsys.fold_in import EXACT, BiasedLeastSquares, Rows
+from recsys.fold_in import BiasedLeastSquares, Rows
 from recsys.interactions import Interactions
 from recsys.model import Model
 from recsys.parallel import Workers
@@ -93,8 +93,7 @@ class _ExplicitRun(AlternatingRun):
         self._users, self._items = (_initial_rows(n, trainer.factors, generator) for n in train.shape)
 
     def _half_sweep(self, rows: Rows, solved: np.ndarray, fixed: np.ndarray, workers: Workers) -> None:
-        with self._relaxed(solved):
-            self._problem.improve(rows, fixed, solved, workers, steps=self._trainer.cg_steps, tolerance=EXACT)
+        self._problem.improve(rows, fixed, solved, workers, self._effort)
 
     def _after_half_sweep(self) -> None:
         self._balance(
