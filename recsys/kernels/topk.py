@@ -6,14 +6,77 @@ bar rises to the worst of these. So an entry costs the same however many are kep
 
 from __future__ import annotations
 
+import numba
 import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
 
 from recsys.kernels._jit import fast_part, kernel
 
 __all__ = ["count_possible", "cut_to", "keep_best", "keep_possible", "mask_columns", "renumber", "rescore_sorted"]
 
-# Scores are compared this many at a time, which vectorises; only a run with a candidate is looked at one by one.
+# Scores are compared this many at a time, and what reaches the bar is read off the bits of one word.
 _RUN = 64
+
+
+def _compiled_bits(completed):
+    @intrinsic
+    def bits(typing_context, line, rests, start, rest, bar):
+        signature = types.int64(line, rests, start, rest, bar)
+
+        def generate(context, builder, signature, values):
+            vector = ir.VectorType(ir.FloatType(), _RUN)
+            start = context.cast(builder, values[2], signature.args[2], types.int64)
+
+            def run_of(place):
+                data = context.make_array(signature.args[place])(context, builder, values[place]).data
+                return builder.load(builder.bitcast(builder.gep(data, [start]), vector.as_pointer()), align=4)
+
+            def everywhere(place):
+                undefined = ir.Constant(vector, ir.Undefined)
+                value = context.cast(builder, values[place], signature.args[place], types.float32)
+                one = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
+                zeros = ir.Constant(ir.VectorType(ir.IntType(32), _RUN), [0] * _RUN)
+                return builder.shuffle_vector(one, undefined, zeros)
+
+            scores = run_of(0)
+            if completed:
+                scores = builder.fadd(scores, builder.fmul(everywhere(3), run_of(1)))
+            return builder.bitcast(builder.fcmp_ordered(">=", scores, everywhere(4)), ir.IntType(64))
+
+        return signature, generate
+
+    return bits
+
+
+def _plain_bits(completed):
+    def bits(line, rests, start, rest, bar):
+        run = slice(start, start + _RUN)
+        reached = (line[run] + rest * rests[run] if completed else line[run]) >= bar
+        return sum(1 << int(j) for j in np.flatnonzero(reached))
+
+    return bits
+
+
+@intrinsic
+def _compiled_lowest(typing_context, bits):
+    def generate(context, builder, signature, values):
+        return builder.cttz(values[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), generate
+
+
+def _plain_lowest(bits):
+    return (bits & -bits).bit_length() - 1
+
+
+_is_plain = getattr(numba.config, "DISABLE_JIT", 0)
+_make_bits = _plain_bits if _is_plain else _compiled_bits
+# (line, rests, start, rest, bar): bit j says whether line[start + j] (+ rest · rests[start + j]) >= bar, float32, 64 of them.
+_reaching, _possibly_reaching = _make_bits(completed=False), _make_bits(completed=True)
+# The place of the lowest bit that is set.
+_lowest = _plain_lowest if _is_plain else _compiled_lowest
 
 
 @kernel
@@ -85,18 +148,28 @@ def cut_to(kept, scores, positions, counts, bars):
             bars[row] = scores[row, :kept].min()
 
 
-@fast_part
-def _next_run(line, start, end, bar):
-    """The first run from `start` on of which a score reaches the bar; `end` or beyond when there is none."""
-    while start < end:
-        run = line[start : min(start + _RUN, end)]
-        found = np.int32(0)
-        for j in range(len(run)):
-            found |= np.int32(run[j] >= bar)
-        if found:
-            return start
-        start += _RUN
-    return start
+@kernel
+def _candidates(line, start, end, bar):
+    """The bits of the run from `start` on, up to `end`, whose scores reach the bar."""
+    if start + _RUN <= end:
+        return _reaching(line, line, start, bar, bar)
+    bits = 0
+    for j in range(end - start):
+        if line[start + j] >= bar:
+            bits |= 1 << j
+    return bits
+
+
+@kernel
+def _possible(line, rests, rest, start, end, bar):
+    """As `_candidates`, for scores that may still gain rest · rests."""
+    if start + _RUN <= end:
+        return _possibly_reaching(line, rests, start, rest, bar)
+    bits = 0
+    for j in range(end - start):
+        if line[start + j] + rest * rests[start + j] >= bar:
+            bits |= 1 << j
+    return bits
 
 
 @kernel
@@ -131,9 +204,11 @@ def keep_best(scores, rows, labels, kept, best_scores, best_positions, counts, b
         size, bar = counts[row], bars[row]
         if size == 0:
             bar = max(bar, _first_bar(line, end, kept, maxima, zeros))
-        start = _next_run(line, 0, end, bar)
-        while start < end:
-            for column in range(start, min(start + _RUN, end)):
+        for start in range(0, end, _RUN):
+            bits = _candidates(line, start, end, bar)
+            while bits:
+                column = start + _lowest(bits)
+                bits &= bits - 1
                 score = line[column]
                 if not (score >= bar and score > -np.inf):
                     continue
@@ -145,7 +220,6 @@ def keep_best(scores, rows, labels, kept, best_scores, best_positions, counts, b
                 best_scores[row, size] = score
                 best_positions[row, size] = labels[column]
                 size += 1
-            start = _next_run(line, start + _RUN, end, bar)
         counts[row], bars[row] = size, bar
 
 
@@ -175,20 +249,6 @@ def _four_dots(vectors, rows, first, other):
     return s0, s1, s2, s3
 
 
-@fast_part
-def _next_possible_run(line, rests, rest, start, end, bar):
-    """As `_next_run`, for scores that may still gain rest · rests."""
-    while start < end:
-        run, run_rests = line[start : min(start + _RUN, end)], rests[start : min(start + _RUN, end)]
-        found = np.int32(0)
-        for j in range(len(run)):
-            found |= np.int32(run[j] + rest * run_rests[j] >= bar)
-        if found:
-            return start
-        start += _RUN
-    return start
-
-
 @kernel
 def keep_possible(
     scores, rows, labels, tails, rests, query_tails, query_rests, slack, kept, best_scores, best_positions, counts, bars
@@ -206,12 +266,14 @@ def keep_possible(
         row, line = rows[r], scores[r]
         tail, rest = query_tails[row], query_rests[row]
         size, bar = counts[row], bars[row]
-        start = _next_possible_run(line, rests, rest, 0, end, bar - slack[row])
-        while start < end:
+        for start in range(0, end, _RUN):
+            bits = _possible(line, rests, rest, start, end, bar - slack[row])
             n_found = 0
-            for column in range(start, min(start + _RUN, end)):
+            while bits:
+                column = start + _lowest(bits)
+                bits &= bits - 1
                 found[n_found] = column
-                n_found += line[column] + rest * rests[column] >= bar - slack[row] and line[column] > -np.inf
+                n_found += line[column] > -np.inf
             found[n_found : n_found + 3] = start  # whole fours
             for place in range(0, n_found, 4):
                 more = _four_dots(tails, found, place, tail)
@@ -227,7 +289,6 @@ def keep_possible(
                     best_scores[row, size] = score
                     best_positions[row, size] = labels[found[place + j]]
                     size += 1
-            start = _next_possible_run(line, rests, rest, start + _RUN, end, bar - slack[row])
         counts[row], bars[row] = size, bar
 
 
