@@ -59,16 +59,19 @@ def _plain_bits(completed):
     return bits
 
 
-@intrinsic
-def _compiled_lowest(typing_context, bits):
-    def generate(context, builder, signature, values):
-        return builder.cttz(values[0], ir.Constant(ir.IntType(1), 1))
+def _compiled_lowest():
+    @intrinsic
+    def lowest(typing_context, bits):
+        def generate(context, builder, signature, values):
+            return builder.cttz(values[0], ir.Constant(ir.IntType(1), 1))
 
-    return types.int64(types.int64), generate
+        return types.int64(types.int64), generate
+
+    return lowest
 
 
-def _plain_lowest(bits):
-    return (bits & -bits).bit_length() - 1
+def _plain_lowest():
+    return lambda bits: (bits & -bits).bit_length() - 1
 
 
 _is_plain = getattr(numba.config, "DISABLE_JIT", 0)
@@ -76,7 +79,7 @@ _make_bits = _plain_bits if _is_plain else _compiled_bits
 # (line, rests, start, rest, bar): bit j says whether line[start + j] (+ rest · rests[start + j]) >= bar, float32, 64 of them.
 _reaching, _possibly_reaching = _make_bits(completed=False), _make_bits(completed=True)
 # The place of the lowest bit that is set.
-_lowest = _plain_lowest if _is_plain else _compiled_lowest
+_lowest = _plain_lowest() if _is_plain else _compiled_lowest()
 
 
 @kernel
