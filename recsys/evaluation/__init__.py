@@ -1,7 +1,7 @@
 """Judging ranked lists: metrics with one definition each, means with intervals, and what was left out.
 
 `metrics` formulas and names, `beyond_accuracy` those of what is shown · `judged` what they look at, `catalogue` and
-`features` what is known beside the lists · `judging` from lists to values, `ordering` every item against every other ·
+`aligned_table` what is known beside the lists · `judging` from lists to values, `ordering` every item against every other ·
 `averages` means of them, `slices` means over parts · `ranker` what is judged, `given_lists` lists from elsewhere ·
 `relevance` the test set in the model's positions · `protocol` ranking and judging · `ratings` errors of predicted ratings ·
 `intervals` the bootstrap · `result` what the user gets · `comparison` comparing models · `pairing` which results may be ·

@@ -1,6 +1,6 @@
 """`Catalogue`: what is known about the items that are shown and about those who see them: popularity, vectors, categories.
 
-May import errors, kernels, interactions, model and this folder's ranker and features.
+May import errors, kernels, interactions, model and this folder's ranker and aligned_table.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from recsys.evaluation.features import Features
+from recsys.evaluation.aligned_table import AlignedTable
 from recsys.evaluation.ranker import Ranker
 from recsys.interactions import Interactions
 from recsys.model import Model
@@ -33,11 +33,11 @@ class Catalogue:
     n_items: int
     history: Interactions | None = None
     vectors: np.ndarray | None = None
-    features: Features | None = None
+    features: AlignedTable | None = None
     exclude_seen: bool = True
 
     @classmethod
-    def of(cls, model: Ranker, features: Features | None, *, exclude_seen: bool) -> Catalogue:
+    def of(cls, model: Ranker, features: AlignedTable | None, *, exclude_seen: bool) -> Catalogue:
         """What `model` tells; a `Ranker` need not have embeddings."""
         return cls(len(model.items), model.history, _item_vectors(model), features, exclude_seen)
 

@@ -11,8 +11,8 @@ from recsys.errors import ParameterError
 from recsys.evaluation.objective import Objective
 from recsys.evaluation.result import EvaluationResult
 from recsys.interactions import Interactions
-from recsys.model import Model
-from recsys.trainers.base import Epoch, Trainer
+from recsys.model import RankingModel
+from recsys.trainers.base import AnyTrainer, Epoch
 
 __all__ = ["EarlyStopping"]
 
@@ -46,7 +46,7 @@ class EarlyStopping:
     num_threads: int | None = field(default=None, kw_only=True)
     history: list[tuple[int, float]] = field(default_factory=list, init=False)
     best: EvaluationResult | None = field(default=None, init=False, repr=False)
-    _best_model: Model | None = field(default=None, init=False, repr=False)
+    _best_model: RankingModel | None = field(default=None, init=False, repr=False)
     objective: Objective = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -72,11 +72,11 @@ class EarlyStopping:
                 epoch, best = number, value
         return epoch
 
-    def refuse_unsuited(self, trainer: Trainer) -> None:
+    def refuse_unsuited(self, trainer: AnyTrainer) -> None:
         """Raises `ParameterError` for a metric of ratings where the trainer predicts none; the first epoch does it too."""
         self.objective.refuse_unsuited(trainer)
 
-    def __call__(self, epoch: Epoch) -> Model | None:
+    def __call__(self, epoch: Epoch) -> RankingModel | None:
         """Judges the epoch; the best model when the training is to end."""
         if self.history and epoch.number <= self.history[-1][0]:
             self.history, self.best, self._best_model = [], None, None

@@ -21,7 +21,7 @@ from recsys.evaluation.protocol import evaluate
 from recsys.evaluation.ranker import Ranker
 from recsys.evaluation.result import EvaluationResult
 from recsys.interactions import Interactions, require_interactions
-from recsys.model import Model
+from recsys.model import RankingModel
 from recsys.progress import show_progress
 from recsys.split import Split
 from recsys.trainers import Trainer
@@ -205,7 +205,7 @@ class CrossValidation:
 
 
 def evaluate_new_users(
-    model: Fits | Model,
+    model: Fits | RankingModel,
     parts: Split,
     metrics: str | Iterable[str] = DEFAULT_METRICS,
     *,
@@ -240,7 +240,7 @@ def evaluate_new_users(
         raise ParameterError(
             f"evaluate_new_users takes a Split with a fold-in part. Got {got}. Hint: recsys.split.users(data) makes one."
         )
-    if isinstance(model, Model):
+    if isinstance(model, RankingModel):
         trained: Ranker = model
     else:
         _require_fit(model, "evaluate_new_users")
@@ -279,8 +279,8 @@ def _model_for(parts: Split, model: Ranker, num_threads: int | None) -> tuple[Ra
                 f"The model was trained on {len(ids):,} of the held-out users ({quote_some(ids, 3)}): they are not new to it. "
                 "Hint: train on the split's train part."
             )
-    if not isinstance(model, Model):
-        raise ParameterError(f"Held-out users need a recsys.Model, which can fold them in. Got {type(model).__name__}.")
+    if not isinstance(model, RankingModel):
+        raise ParameterError(f"Held-out users need a recsys model, which can fold them in. Got {type(model).__name__}.")
     folded = model.fold_in(parts.fold_in, unknown="skip", num_threads=num_threads)
     return folded, int(folded.provenance["folded_in"]["left_out"])
 

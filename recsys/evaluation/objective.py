@@ -15,8 +15,8 @@ from recsys.evaluation.protocol import evaluate
 from recsys.evaluation.ratings import RatingErrors, evaluate_ratings
 from recsys.evaluation.result import EvaluationResult
 from recsys.interactions import Interactions, require_interactions
-from recsys.model import Model
-from recsys.trainers.base import Trainer
+from recsys.model import RankingModel
+from recsys.trainers.base import AnyTrainer
 
 __all__ = ["RATING_METRICS", "Objective"]
 
@@ -73,7 +73,7 @@ class Objective:
         """Whether `value` is strictly better."""
         return value > than if self.higher_is_better else value < than
 
-    def refuse_unsuited(self, trainer: Trainer) -> None:
+    def refuse_unsuited(self, trainer: AnyTrainer) -> None:
         """Raises `ParameterError` when the metric is of ratings and the trainer's scores are none."""
         if self.of_ratings and not trainer.predicts_ratings:
             raise ParameterError(
@@ -81,7 +81,7 @@ class Objective:
                 "Hint: use the trainer explicit-als, or a metric of ranked lists such as 'ndcg@20'."
             )
 
-    def judge(self, model: Model) -> EvaluationResult:
+    def judge(self, model: RankingModel) -> EvaluationResult:
         """The metric for each user; `value_of` is the number, `summary()` of it has the interval."""
         if self.fold_in is not None:
             model = model.fold_in(self.fold_in, unknown="skip", num_threads=self.num_threads)

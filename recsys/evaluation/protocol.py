@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from recsys.errors import ParameterError
+from recsys.evaluation.aligned_table import AlignedTable
 from recsys.evaluation.catalogue import Catalogue
-from recsys.evaluation.features import Features
 from recsys.evaluation.intervals import check_confidence
 from recsys.evaluation.judging import Judging, deepest_cutoff, require_available
 from recsys.evaluation.metrics import parse_metrics
@@ -20,6 +20,7 @@ from recsys.evaluation.ranker import Ranker
 from recsys.evaluation.relevance import relevant_items
 from recsys.evaluation.result import EvaluationResult
 from recsys.evaluation.slices import Basis
+from recsys.features import Features
 from recsys.interactions import Interactions
 from recsys.kernels.dense import row_blocks
 from recsys.progress import show_progress
@@ -37,8 +38,8 @@ def evaluate(
     overlap: str = "raise",
     confidence: float = 0.95,
     random_state: int = 0,
-    user_features: pd.DataFrame | None = None,
-    item_features: pd.DataFrame | None = None,
+    user_features: pd.DataFrame | Features | None = None,
+    item_features: pd.DataFrame | Features | None = None,
     keep_lists: bool = False,
     batch_users: int = 8192,
     num_threads: int | None = None,
@@ -57,8 +58,8 @@ def evaluate(
     overlap : what becomes, under exclude_seen, of test pairs that stand in the history and so can never be recommended:
         "raise" refuses them, "drop" takes them from the relevant items, "keep" leaves them as misses.
     confidence : of the intervals in `summary()`, which depend on `random_state`; the values of the users do not.
-    user_features, item_features : DataFrames with a column user_id (item_id) and others, by which `result.by` makes slices;
-        "feature_diversity" goes by those of the items. An id that is missing there has missing values.
+    user_features, item_features : DataFrames with a column user_id (item_id) and others, or `recsys.Features`, by which
+        `result.by` makes slices; "feature_diversity" goes by the items'. An id that is missing there has missing values.
     keep_lists : keep the lists, as `result.lists`, cut at the largest cut-off.
     batch_users : how many users are ranked at a time, which bounds the memory and changes no number.
 
@@ -85,8 +86,8 @@ def evaluate(
     if any(metric.name == "ndcg_graded" for metric in wanted):
         test.refuse_negative_weights("ndcg_graded")
     relevance = relevant_items(model, test, exclude_seen=exclude_seen, overlap=overlap)
-    about_users = Features.of(user_features, relevance.users, "user_features")
-    about_items = Features.of(item_features, relevance.items, "item_features")
+    about_users = AlignedTable.of(user_features, relevance.users, "user_features")
+    about_items = AlignedTable.of(item_features, relevance.items, "item_features")
     catalogue = Catalogue.of(model, about_items, exclude_seen=exclude_seen)
     require_available(wanted, model, catalogue)
     if keep_lists and not deepest_cutoff(wanted):

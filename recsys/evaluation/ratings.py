@@ -21,7 +21,7 @@ from recsys.evaluation.result import EvaluationResult
 from recsys.interactions import Interactions, require_interactions
 from recsys.kernels import csr
 from recsys.kernels.metrics import shared_entries
-from recsys.model import Model
+from recsys.model import Model, RankingModel
 
 __all__ = ["RatingErrors", "evaluate_ratings"]
 
@@ -87,7 +87,7 @@ def _root_of_first(values: np.ndarray) -> np.ndarray:
 
 
 def evaluate_ratings(
-    model: Model,
+    model: RankingModel,
     test: Interactions,
     *,
     confidence: float = 0.95,
@@ -107,6 +107,8 @@ def evaluate_ratings(
 
     Raises `ParameterError` for a bad argument, `DataError` for empty test data and when no pair is left.
     """
+    if not isinstance(model, Model):
+        raise ParameterError(f"evaluate_ratings needs a model that predicts ratings, such as ExplicitALS makes. Got {model!r}.")
     require_interactions(test, "evaluate_ratings")
     sure, seed = check_confidence(confidence), require_whole(random_state, "random_state", 0)
     scale = _checked_scale(clip)

@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 
 from recsys.errors import ParameterError, closest_hint
+from recsys.evaluation.aligned_table import AlignedTable
 from recsys.evaluation.averages import average, ratio_average
 from recsys.evaluation.catalogue import Catalogue
-from recsys.evaluation.features import Features
 from recsys.evaluation.judged import JudgedLists, RelevantPairs
 from recsys.evaluation.metrics import Metric, OverLists, PerUser
 from recsys.evaluation.relevance import Relevance
@@ -49,7 +49,7 @@ class Basis:
     pairs: RelevantPairs
     catalogue: Catalogue
     parts: Mapping[str, np.ndarray]
-    users: Features | None
+    users: AlignedTable | None
 
 
 @dataclass(frozen=True)

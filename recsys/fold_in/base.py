@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,14 +16,21 @@ __all__ = ["FoldIn"]
 
 @dataclass(frozen=True)
 class FoldIn(ABC):
-    """What a `Model` needs of a fold-in. Each is a frozen dataclass whose fields are saved with the model."""
+    """What a `Model` needs of a fold-in. Each is a frozen dataclass whose fields, numbers or arrays, are saved with it."""
 
     name: ClassVar[str]
     duplicates: ClassVar[str] = "sum"
     """What a new event of a known pair does to its weight, a rule of `Interactions.from_events`."""
-    takes_negative_weights: ClassVar[bool] = False
-    bias_columns: ClassVar[int] = 0
-    """How many of the last columns of a vector hold biases; they say nothing about likeness."""
+
+    @property
+    def takes_negative_weights(self) -> bool:
+        """Whether weights may be below 0."""
+        return False
+
+    @property
+    def bias_columns(self) -> int:
+        """How many of the last columns of a vector hold biases; they say nothing about likeness."""
+        return 0
 
     @abstractmethod
     def solve(self, rows: Rows, fixed: np.ndarray, num_threads: int | None = None, *, of: str = "users") -> np.ndarray:
@@ -46,6 +54,15 @@ class FoldIn(ABC):
     @abstractmethod
     def entry_terms(self, rows: Rows, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(nnz,) a and (nnz,) t of each entry and (n,) λ_u of each row, float32 (see `features`)."""
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """Of which sides vectors follow from entries; known ids of others keep theirs, whatever is folded in or forgotten."""
+        return ("users", "items")
+
+    def turned(self, turn: Callable[[np.ndarray, int], np.ndarray]) -> FoldIn:
+        """This fold-in for a model whose vectors were turned by `turn` (vectors, number of last columns left alone)."""
+        return self
 
     def base(self, query: np.ndarray) -> float:
         """The part of the score of an item vector `query` (dim,) that is the same whatever the user has."""

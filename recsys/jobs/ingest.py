@@ -11,6 +11,7 @@ from recsys.errors import DataError, ParameterError
 from recsys.ingest import read_interactions
 from recsys.ingest.sources import find_files
 from recsys.interactions import Interactions
+from recsys.jobs.feature_files import FeatureFiles
 from recsys.jobs.places import refuse_collisions
 from recsys.jobs.report import Clock, bytes_in_words, counted, seconds_in_words, size_of
 from recsys.jobs.terminal import say
@@ -24,6 +25,8 @@ class DatasetWritten:
     """A dataset directory that was written: its shape and size on disk, and what was read where it comes from a log.
 
     underweight : interactions left out since their weight is less than was asked for.
+    features : what was read about items and users: for each of "items" and "users" how many features there are, and how many
+        of them have none.
     """
 
     output: str
@@ -36,6 +39,7 @@ class DatasetWritten:
     rows_read: int | None = None
     rejected: dict[str, int] = field(default_factory=dict)
     underweight: int = 0
+    features: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def show(self) -> None:
         """What was read and written, on standard output."""
@@ -44,6 +48,9 @@ class DatasetWritten:
             say(f"Read {counted(self.rows_read, 'row')}, of which {rejected:,} {'was' if rejected == 1 else 'were'} left out.")
         if self.underweight:
             say(f"Left out for their weight: {counted(self.underweight, 'interaction')}.")
+        for side, found in self.features.items():
+            without = f", {counted(found['without'], side.removesuffix('s'))} without any" if found["without"] else ""
+            say(f"Read {counted(found['n_features'], 'feature')} of {side}{without}.")
         say(f"{self.sentence()}, in {seconds_in_words(self.seconds)}.")
 
     def sentence(self) -> str:
@@ -71,16 +78,19 @@ def ingest(
 
     min_weight : interactions with less, counted after events of one user and item were gathered, go first.
     min_user_interactions, min_item_interactions : users and items with fewer go, again and again until none is left to go.
-    rejects, reading : as `recsys.read_interactions` takes them.
+    rejects, reading : as `recsys.read_interactions` takes them; and the fields of `FeatureFiles`, files about the items and
+        users that are left.
     """
     clock = Clock()
     refuse_existing(output, "dataset", overwrite=overwrite)
-    refuse_collisions([output, rejects], [file.path for file in find_files(list(source), reading.get("format"))])
+    files = FeatureFiles(**{name: reading.pop(name) for name in FeatureFiles.__dataclass_fields__ if name in reading})
+    logs = [file.path for file in find_files(list(source), reading.get("format"))]
+    refuse_collisions([output, rejects], [*logs, *files.paths])
     if rejects is not None and Path(rejects).exists() and not overwrite:
         raise ParameterError(f"{rejects} already exists. Hint: ask to overwrite it, or choose another path.")
     read = read_interactions(list(source), rejects=rejects, num_threads=num_threads, progress=progress, **reading)
     heavy = read if min_weight is None else keep_weights(read, min_weight)
-    data = keep_core(heavy, min_user_interactions, min_item_interactions)
+    data = files.read_into(keep_core(heavy, min_user_interactions, min_item_interactions))
     written = write_dataset(data, output, clock, overwrite=overwrite)
     about = {"rows_read": read.provenance["rows_read"], "rejected": dict(read.provenance["rejected"])}
     return replace(written, **about, underweight=len(read) - len(heavy))
@@ -110,6 +120,13 @@ def keep_core(data: Interactions, users: int, items: int) -> Interactions:
 def write_dataset(data: Interactions, output: str, clock: Clock, *, overwrite: bool) -> DatasetWritten:
     """Saves `data` and says what was written."""
     data.save(output, overwrite=overwrite)
+    both = {"items": data.item_features, "users": data.user_features}
+    features = {
+        side: {"n_features": found.n_features, "without": len(found.without)}
+        for side, found in both.items()
+        if found is not None
+    }
     return DatasetWritten(
-        output, data.n_users, data.n_items, data.n_interactions, size_of(output), data.fingerprint, clock.seconds
-    )
+        output, data.n_users, data.n_items, data.n_interactions, size_of(output), data.fingerprint, clock.seconds,
+        features=features,
+    )  # fmt: skip

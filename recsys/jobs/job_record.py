@@ -70,8 +70,12 @@ def input_sums(paths: Mapping[str, str | None]) -> dict[str, dict[str, Any]]:
 def content_sum(directory: Path) -> str | None:
     """One sum over the sums in the manifest of a directory of ours: the same content, whenever written, has the same sum."""
     try:
-        files = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))["files"]
-        lines = "\n".join(f"{name} {files[name]['sha256']}" for name in sorted(files))
+        manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
+        files, attributes = manifest["files"], manifest["attributes"]
+        # Features of users and items lie in folders of their own, which the manifest knows by fingerprint.
+        folders = [name for name in sorted(attributes) if name.endswith(("user_features", "item_features"))]
+        sums = [f"{name} {files[name]['sha256']}" for name in sorted(files)]
+        lines = "\n".join(sums + [f"{name} {attributes[name]['fingerprint']}" for name in folders])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return hashlib.sha256(lines.encode()).hexdigest()

@@ -1,8 +1,8 @@
 """Cutting interactions into a part to learn from and a part to be judged on.
 
-`within_users` cuts each user's own entries · `by_time` cuts all at one moment, or again and again · `whole_users` holds out
-users · `parts` what comes out · `lots` randomness that hangs on ids · `checks` the arguments. May import errors, times, ids,
-kernels, interactions.
+`within_users` cuts each user's own entries · `by_time` cuts all at one moment, or again and again · `whole_users` and
+`whole_items` hold out users and items · `parts` what comes out · `lots` randomness that hangs on ids · `checks` the arguments.
+May import errors, times, ids, kernels, interactions.
 
 An entry lands in one part at most, and a function says which land in none. A part holds the ids of its own entries only. The
 same arguments give the same cut. How a part was made stands in its `provenance["split"]`.
@@ -22,7 +22,8 @@ from __future__ import annotations
 
 from recsys.split.by_time import rolling, temporal
 from recsys.split.parts import Split
+from recsys.split.whole_items import items
 from recsys.split.whole_users import users
 from recsys.split.within_users import k_folds, leave_last, random
 
-__all__ = ["Split", "k_folds", "leave_last", "random", "rolling", "temporal", "users"]
+__all__ = ["Split", "items", "k_folds", "leave_last", "random", "rolling", "temporal", "users"]

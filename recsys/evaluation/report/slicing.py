@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from recsys.evaluation.features import Features
+from recsys.evaluation.aligned_table import AlignedTable
 from recsys.evaluation.metrics import METRICS
 from recsys.evaluation.report import charts, wording
 from recsys.evaluation.report.figure import Figure, Section
@@ -49,7 +49,7 @@ def _columns(basis: Basis) -> tuple[list[tuple[str, str]], list[str]]:
     """The columns given by the user that make a readable number of slices, with their side, and those that do not."""
     shown: list[tuple[str, str]] = []
     skipped: list[str] = []
-    tables: list[tuple[str, Features | None]] = [("users", basis.users), ("items", basis.catalogue.features)]
+    tables: list[tuple[str, AlignedTable | None]] = [("users", basis.users), ("items", basis.catalogue.features)]
     for side, features in tables:
         for name in [] if features is None else features.columns:
             column = features.table[name] if features is not None else pd.Series()

@@ -1,4 +1,4 @@
-"""`Features`: columns that a user of the library gives about users or items, brought into our order. Imports errors and ids."""
+"""`AlignedTable`: the columns of a table about users or items, brought into our order. Imports errors, ids and features."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 from recsys.errors import DataError, ParameterError, quote_some
+from recsys.features import Features
 from recsys.ids import IdMap
 
-__all__ = ["Features"]
+__all__ = ["AlignedTable"]
 
 
 @dataclass(frozen=True, eq=False)
-class Features:
+class AlignedTable:
     """A table with one row for each id of `ids`, in their order; ids that the given table lacks have missing values.
 
     given : the table as it was given, to be brought into another order by `for_ids`.
@@ -26,14 +27,18 @@ class Features:
     given: pd.DataFrame
 
     @classmethod
-    def of(cls, table: Any, ids: IdMap, argument: str) -> Features | None:
-        """`table` (a DataFrame with a column named as `ids`) in the order of `ids`; None for None. `argument`: for messages.
+    def of(cls, table: Any, ids: IdMap, argument: str) -> AlignedTable | None:
+        """`table` (a DataFrame with a column named as `ids`, or Features) in the order of `ids`; None for None.
+
+        argument : what messages call it.
 
         Raises `ParameterError` for anything else and `DataError` for an id that stands there twice or when none is known.
         """
         if table is None:
             return None
         column = ids.name
+        if isinstance(table, Features):
+            table = table.to_frame()
         if not isinstance(table, pd.DataFrame) or column not in table.columns:
             got = f"columns {quote_some(table.columns)}" if isinstance(table, pd.DataFrame) else type(table).__name__
             raise ParameterError(f"`{argument}` must be a DataFrame with a column {column!r}. Got {got}.")
@@ -50,9 +55,9 @@ class Features:
         others = table.drop(columns=column).rename(columns=str).reset_index(drop=True)
         return cls(ids, others.reindex(np.where(rows >= 0, rows, -1)).reset_index(drop=True), table)
 
-    def for_ids(self, ids: IdMap, argument: str) -> Features:
+    def for_ids(self, ids: IdMap, argument: str) -> AlignedTable:
         """The same table in the order of other ids."""
-        found = Features.of(self.given, ids, argument)
+        found = AlignedTable.of(self.given, ids, argument)
         return self if found is None else found
 
     @property

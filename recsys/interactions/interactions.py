@@ -1,8 +1,4 @@
-"""`Interactions`: who touched what, how much and when, as an immutable sparse user-item matrix with its ids.
-
-May import errors, ids, storage, parallel, kernels. Reading logs is the work of `recsys.ingest`, cutting into train and
-test that of `recsys.split`.
-"""
+"""The class `Interactions`. May import errors, times, ids, storage, features, parallel, kernels and this room."""
 
 from __future__ import annotations
 
@@ -11,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,12 +15,13 @@ import pandas as pd
 import scipy.sparse
 
 from recsys.errors import DataError, ParameterError, quote_some
+from recsys.features import Features
 from recsys.ids import IdMap
+from recsys.interactions import merging, side_features, weighing
 from recsys.kernels import csr, gather
 from recsys.parallel import Workers
 from recsys.storage import Stored, id_table, open_stored, read_ids, write_stored
-from recsys.times import as_microseconds, span_microseconds
-from recsys.weighting import Entries, weigh
+from recsys.times import as_microseconds
 
 __all__ = ["DUPLICATE_RULES", "Interactions"]
 
@@ -43,6 +41,7 @@ class Interactions:
     weights : (n_interactions,) float32, finite.
     timestamps : (n_interactions,) int64, microseconds since 1970 UTC, of the latest event of the entry; or None.
     provenance : where the events came from; saved with the data.
+    user_features, item_features : what is known about them, one row each in the same positions; or None.
 
     Nothing can be changed after construction; each method returns new Interactions. Raises `DataError` when the parts do
     not fit together.
@@ -55,6 +54,8 @@ class Interactions:
     weights: np.ndarray
     timestamps: np.ndarray | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    user_features: Features | None = field(default=None, kw_only=True)
+    item_features: Features | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         wanted = {"indptr": np.int64, "indices": np.int32, "weights": np.float32, "timestamps": np.int64}
@@ -79,6 +80,7 @@ class Interactions:
         if not np.isfinite(self.weights).all():
             user, item = self._first_ids(~np.isfinite(self.weights))
             raise DataError(f"Every weight must be a finite number. That of user {user!r} and item {item!r} is not.")
+        side_features.check(self)
 
     # ---- making -------------------------------------------------------------------------------------------------
 
@@ -206,6 +208,8 @@ class Interactions:
                 digest.update(part)
         for array in (self.indptr, self.indices, self.weights, self.timestamps):
             digest.update(b"none" if array is None else np.ascontiguousarray(array).data)
+        for name, features in side_features.named(self).items():
+            digest.update(f"{name} {features.fingerprint}".encode())
         return digest.hexdigest()
 
     def __len__(self) -> int:
@@ -224,6 +228,7 @@ class Interactions:
         if self.timestamps is not None:
             first, last = (np.datetime64(int(t), "us") for t in (self.timestamps.min(), self.timestamps.max()))
             parts.append(f"{np.datetime_as_string(first, 'D')} to {np.datetime_as_string(last, 'D')}")
+        parts += [f"{features.n_features:,} {name.replace('_', ' ')}" for name, features in side_features.named(self).items()]
         return f"Interactions({', '.join(parts)})"
 
     def to_csr(self) -> scipy.sparse.csr_array:
@@ -302,15 +307,7 @@ class Interactions:
         new_column[item_positions] = np.arange(len(item_positions), dtype=np.int32)
         indptr = np.zeros(len(user_positions) + 1, dtype=np.int64)
         np.cumsum(np.bincount(rows, minlength=self.n_users)[user_positions], out=indptr[1:])
-        return Interactions(
-            self.users.subset(user_positions),
-            self.items.subset(item_positions),
-            indptr,
-            new_column[columns],
-            self.weights[keep],
-            None if self.timestamps is None else self.timestamps[keep],
-            self.provenance,
-        )
+        return self._part(user_positions, item_positions, indptr, new_column[columns], keep)
 
     def drop(self, *, users: Any = None, items: Any = None) -> Interactions:
         """Without these users and items; all others stay, also those left without entries. Raises `UnknownIdError`."""
@@ -320,15 +317,53 @@ class Interactions:
         keep &= keep_user[rows] & keep_item[self.indices]
         counts = np.bincount(rows[keep], minlength=self.n_users)[keep_user]
         new_column = (np.cumsum(keep_item) - 1).astype(np.int32)
+        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        return self._part(np.flatnonzero(keep_user), np.flatnonzero(keep_item), indptr, new_column[self.indices[keep]], keep)
+
+    def _part(
+        self, users: np.ndarray, items: np.ndarray, indptr: np.ndarray, indices: np.ndarray, keep: np.ndarray
+    ) -> Interactions:
+        """The users and items at these positions, with what is known about them, and the entries that `keep` marks."""
         return Interactions(
-            self.users.subset(np.flatnonzero(keep_user)),
-            self.items.subset(np.flatnonzero(keep_item)),
-            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-            new_column[self.indices[keep]],
+            self.users.subset(users),
+            self.items.subset(items),
+            indptr,
+            indices,
             self.weights[keep],
             None if self.timestamps is None else self.timestamps[keep],
             self.provenance,
+            user_features=None if self.user_features is None else self.user_features.take(users),
+            item_features=None if self.item_features is None else self.item_features.take(items),
         )
+
+    def with_ids(self, *, users: IdMap | None = None, items: IdMap | None = None) -> Interactions:
+        """The same entries with more ids, which have none: each map must begin with the ids that are here.
+
+        Ids that are new have no features, where there are features.
+        """
+        users, items = self.users if users is None else users, self.items if items is None else items
+        for ids, grown in ((self.users, users), (self.items, items)):
+            if grown.subset(np.arange(min(len(ids), len(grown)))) != ids:
+                raise DataError(f"The new {ids.name}s must begin with those that are here, in the same order.")
+        indptr = np.pad(self.indptr, (0, len(users) - self.n_users), mode="edge")
+        of_users, of_items = side_features.grown(self.user_features, users), side_features.grown(self.item_features, items)
+        return replace(self, users=users, items=items, indptr=indptr, user_features=of_users, item_features=of_items)
+
+    def with_features(
+        self, *, items: Features | None = None, users: Features | None = None, missing: str = "raise"
+    ) -> Interactions:
+        """With features of the items, of the users, or of both, brought into the order of the ids here.
+
+        items, users : `recsys.Features`; those of other ids are left out. None leaves that side as it is.
+        missing : what becomes of ids that have no row in them: "raise" names them (`UnknownIdError`), "zero" leaves them
+            without features.
+        """
+        aligned = side_features.aligned({"item_features": (items, self.items), "user_features": (users, self.users)}, missing)
+        return replace(self, **aligned)
+
+    def without_features(self) -> Interactions:
+        """The same without features of users and items."""
+        return replace(self, user_features=None, item_features=None)
 
     # ---- weighing -----------------------------------------------------------------------------------------------
 
@@ -341,21 +376,13 @@ class Interactions:
             "bm25"   saturating weight times idf, k1 = 100, b = 0.8 (Robertson & Walker 1994).
             "degree" w · (items of the user)^user_exponent · (users of the item)^item_exponent, both -0.25, scaled so that the
                      mean weight stays: entries of busy users and popular items count less.
+            "ppmi"   max(0, log(w · total / (sum of the user · sum of the item)) - log shift), shift = 1: positive pointwise
+                     mutual information (Levy & Goldberg 2014).
             a function of the (n_interactions,) float32 weights that returns as many.
 
         Raises `ParameterError` for an unknown scheme or parameter, `DataError` if weights are negative or become infinite.
         """
-        if callable(scheme):
-            if parameters:
-                raise ParameterError(f"A function takes no further parameters here. Got {quote_some(parameters)}.")
-            new = np.asarray(scheme(self.weights.copy()), dtype=np.float32)
-            if new.shape != self.weights.shape:
-                raise DataError(f"The function must return {self.weights.shape[0]} weights. It returned shape {new.shape}.")
-            return replace(self, weights=new)
-        self.refuse_negative_weights(f"weighted({scheme!r})")
-        weights = self.weights.astype(np.float64)
-        entries = Entries(weights, self.row_positions(), self.indices, self.user_counts, self.item_counts)
-        return replace(self, weights=weigh(scheme, entries, **parameters).astype(np.float32))
+        return weighing.weighted(self, scheme, parameters)
 
     def decayed(self, *, half_life: Any, now: Any = None) -> Interactions:
         """Weights halved for every `half_life` that has passed between the entry's time and `now`.
@@ -363,11 +390,7 @@ class Interactions:
         half_life : a timedelta, a string such as "30D" or "12h", or a number of seconds.
         now : a date, a string or Unix seconds; the latest time in the data if not given. Later entries keep their weight.
         """
-        times = self.required_timestamps("decayed")
-        span = span_microseconds(half_life, "half_life")
-        reference = (times.max() if len(times) else 0) if now is None else as_microseconds(now, "now")
-        age = np.maximum(reference - times, 0)
-        return replace(self, weights=(self.weights * np.exp2(-age / span)).astype(np.float32))
+        return weighing.decayed(self, half_life, now)
 
     def binarize(self, *, threshold: float | None = None) -> Interactions:
         """Every weight becomes 1; entries below `threshold`, if one is given, go."""
@@ -377,39 +400,25 @@ class Interactions:
     def merge(self, other: Interactions, *, duplicates: str = "sum") -> Interactions:
         """These entries followed by the newer ones of `other`; ids here keep their positions, new ids come after.
 
-        duplicates : as in `from_events`. Both or neither must have timestamps.
+        duplicates : as in `from_events`. Both or neither must have timestamps. Features stay; where both have some they must
+            have the same columns, and ids that are known keep theirs.
         """
         require_interactions(other, "merge")
-        if (self.timestamps is None) != (other.timestamps is None) and len(self) and len(other):
-            with_times, without = ("these", "the new") if other.timestamps is None else ("the new", "these")
-            raise DataError(
-                f"Interactions can be merged when both or neither have timestamps; {with_times} have, {without} have not."
-            )
-        users, items = self.users.extended(other.users), self.items.extended(other.items)
-        timed = self.timestamps is not None and other.timestamps is not None
-        return Interactions.from_events(
-            users,
-            items,
-            np.concatenate([self.row_positions(), users.positions(other.users)[other.row_positions()]]),
-            np.concatenate([self.indices, items.positions(other.items)[other.indices]]),
-            np.concatenate([self.weights, other.weights]),
-            np.concatenate([self.timestamps, other.timestamps]) if timed else None,
-            duplicates=duplicates,
-            provenance=self.provenance,
-        )
+        return merging.merged(self, other, duplicates)
 
     # ---- files --------------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Writes a directory of kind "dataset" (see `recsys.storage`). An existing path is refused unless `overwrite`."""
+        counts = {"n_users": self.n_users, "n_items": self.n_items, "n_interactions": self.n_interactions}
         write_stored(
             path,
             "dataset",
             arrays=self.arrays(),
             tables={"users": id_table(self.users), "items": id_table(self.items)},
-            attributes={"n_users": self.n_users, "n_items": self.n_items, "n_interactions": self.n_interactions}
-            | {"fingerprint": self.fingerprint},
+            attributes={**counts, "fingerprint": self.fingerprint, **self.feature_attributes()},
             provenance=self.provenance,
+            parts=self.feature_parts(),
             overwrite=overwrite,
         )
 
@@ -429,12 +438,22 @@ class Interactions:
             stored.array(prefix + "weights"),
             timestamps=stored.array(prefix + "timestamps") if stored.has(prefix + "timestamps") else None,
             provenance=stored.provenance if not prefix else {},
+            user_features=side_features.stored(stored, prefix + "user_features"),
+            item_features=side_features.stored(stored, prefix + "item_features"),
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays by name, without timestamps where there are none; what `from_stored` reads."""
         named = {name: getattr(self, name) for name in ("indptr", "indices", "weights", "timestamps")}
         return {name: array for name, array in named.items() if array is not None}
+
+    def feature_parts(self, prefix: str = "") -> dict[str, Callable[[Path], None]]:
+        """What writes the features, by folder, as `write_stored` takes it; nothing where there are none."""
+        return {prefix + name: features.save for name, features in side_features.named(self).items()}
+
+    def feature_attributes(self, prefix: str = "") -> dict[str, Any]:
+        """What a manifest says of the features, so that a folder which is gone or another's is noticed."""
+        return {prefix + name: side_features.facts(features) for name, features in side_features.named(self).items()}
 
     # ---- inside -------------------------------------------------------------------------------------------------
 
