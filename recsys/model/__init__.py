@@ -6,6 +6,8 @@ May import everything below trainers.
 from __future__ import annotations
 
 from recsys.model.base import RankingModel
+from recsys.model.item_item import ItemItemModel
+from recsys.model.opening import AnyModel, load_model, model_from_stored
 from recsys.model.vectors import Model
 
-__all__ = ["Model", "RankingModel"]
+__all__ = ["AnyModel", "ItemItemModel", "Model", "RankingModel", "load_model", "model_from_stored"]

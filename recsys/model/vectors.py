@@ -16,15 +16,21 @@ import numpy as np
 import pandas as pd
 
 from recsys.embeddings import Embeddings
+from recsys.embeddings.compression import CompressedEmbeddings, Compression
+from recsys.embeddings.compression.scores import CompressedScores
 from recsys.errors import DataError, InputError, ParameterError
-from recsys.fold_in import FoldIn, Rows, fold_in_from, fold_in_to
+from recsys.fold_in import FoldIn, Rows, fold_in_arrays, fold_in_from, fold_in_to
 from recsys.interactions import Interactions, require_interactions
 from recsys.model.base import RankingModel
+from recsys.model.compressing import compressed_sides, side_arrays, side_facts, side_from_stored, turned_fold_in
+from recsys.model.new_by_features import grown_by_features
+from recsys.model.without_embeddings import NoEmbeddingsError
 from recsys.recommending.catalogue import Catalogue, VectorCatalogue
 from recsys.recommending.likeness import neighbours_in_batches, without_biases
 from recsys.recommending.scores import Scores, VectorScores
 from recsys.retrieval import RepeatedSearch, Searcher
 from recsys.retrieval.approximate import Indexes, build_index
+from recsys.retrieval.approximate.choice import drawn_queries
 from recsys.retrieval.approximate.stored import require_name
 from recsys.retrieval.exact import require_k
 from recsys.storage import Stored, id_table, open_stored, write_stored
@@ -76,6 +82,8 @@ class Model(RankingModel):
     # ---- recommending -------------------------------------------------------------------------------------------
 
     def _scores(self, index: str) -> Scores:
+        if index == "exact" and isinstance(self.item_embeddings, CompressedEmbeddings):
+            return CompressedScores(self.user_embeddings.vectors_at, self.item_embeddings)
         return VectorScores(self.user_embeddings.vectors, self.item_embeddings.vectors, self._searcher(index))
 
     def _catalogue(self) -> Catalogue:
@@ -89,6 +97,8 @@ class Model(RankingModel):
 
     def _basket_scores(self, basket: Rows, index: str, num_threads: int | None) -> Scores:
         vectors = self._event_rules("fold in").solve(basket, self.item_embeddings.vectors, num_threads)
+        if index == "exact" and isinstance(self.item_embeddings, CompressedEmbeddings):
+            return CompressedScores(lambda rows: vectors[rows], self.item_embeddings)
         return VectorScores(vectors, self.item_embeddings.vectors, self._searcher(index))
 
     def _rows(self, positions: np.ndarray) -> Rows:
@@ -131,12 +141,9 @@ class Model(RankingModel):
         long as the items do: folding in users keeps it, other changes leave it out. Raises `ParameterError` for a wrong
         argument, `MissingExtraError` without faiss, and `InputError` with the curve found when the recall can not be reached.
         """
-        if not isinstance(n_queries, int) or n_queries < 20:
-            raise ParameterError(f"`n_queries` must be an int >= 20. Got {n_queries!r}.")
         if name is not None:
             require_name(name)
-        order = np.random.default_rng(random_state).permutation(len(self.users))
-        sample = order[self.user_embeddings.vectors[order].any(axis=1)][:n_queries]
+        sample = drawn_queries(self.user_embeddings.vectors, n_queries, random_state)
         seen = self._rows(sample)
         built = build_index(
             self.item_embeddings.vectors, self.user_embeddings.vectors[sample], (seen.indptr, seen.indices), kind=kind,
@@ -183,7 +190,34 @@ class Model(RankingModel):
         )
         facts = {"fingerprint": reference.fingerprint, **alignment.describe()}
         provenance = {**self.provenance, "aligned_to": facts}
-        return Model.from_vectors(self.history, users, items, fold_in=self.fold_in_method, provenance=provenance)
+        method = self.fold_in_method
+        if method is not None:
+            method = method.turned(lambda vectors, left: alignment.apply(vectors, kept=left, num_threads=num_threads))
+        return Model.from_vectors(self.history, users, items, fold_in=method, provenance=provenance)
+
+    # ---- size -----------------------------------------------------------------------------------------------------
+
+    def compress(
+        self,
+        dimensions: int | None = None,
+        storage: str = "int8",
+        *,
+        subspaces: int | None = None,
+        rescore: str | None = None,
+        oversample: float | None = None,
+        random_state: int = 0,
+        num_threads: int | None = None,
+    ) -> Model:
+        """This model with users and items in fewer bytes; `recommend` then searches the items' codes.
+
+        Arguments and errors are those of `Embeddings.compress`. Where dimensions are left out, users and items are turned to
+        the principal axes of both together, so that their dot products keep the most; columns of biases stay as they are. With `rescore` users are kept as the whole vectors
+        of the items are. Indexes are left out. What comes of it is measured by `recsys.tradeoff`.
+        """
+        settings = Compression(dimensions, storage, subspaces, rescore, oversample, random_state)
+        users, items, axes = compressed_sides(self, settings, num_threads)
+        method = turned_fold_in(self.fold_in_method, axes, items.dim, num_threads)
+        return Model(users, items, self.history, {**self.provenance, "compressed": settings.describe()}, method)
 
     # ---- likeness and reasons -----------------------------------------------------------------------------------
 
@@ -278,6 +312,8 @@ class Model(RankingModel):
         else:
             known, fixed = self.item_embeddings, self.user_embeddings
             ids, changed = history.items, history.items.positions(events.items)
+        if of not in method.sides:
+            changed = changed[changed >= len(known)]
         vectors = np.zeros((len(ids), known.dim), np.float32)
         vectors[: len(known)] = known.vectors
         vectors[changed] = method.solve(Rows.of(history, of).take(changed), fixed.vectors, num_threads, of=of)
@@ -287,6 +323,30 @@ class Model(RankingModel):
         provenance["folded_in"]["left_out"] = left_out
         return Model(users, items, history, provenance, method, self.indexes if of == "users" else Indexes())
 
+    def add_items(self, features: Any, *, unknown: str = "raise") -> Model:
+        """A model that also knows the items of `features`, by these alone: they can be recommended before anybody had them.
+
+        features : a table with one row an item (a file, DataFrame or Arrow table), read in the columns of the training's
+            features; or `recsys.Features` in these columns.
+        unknown : what becomes of new items without any feature that was trained on: "raise" names them, "skip" leaves them out.
+
+        Items that are known stay as they are. Raises `InputError` for a model that was trained without features of items,
+        `DataError` that names items without any feature that was trained on, `UnknownIdError` where no item is new.
+        """
+        return self._added(features, "items", unknown)
+
+    def add_users(self, features: Any, *, unknown: str = "raise") -> Model:
+        """A model that also knows the users of `features`, by these alone: the same as `add_items` for the other side."""
+        return self._added(features, "users", unknown)
+
+    def _added(self, features: Any, of: str, unknown: str) -> Model:
+        known = self.user_embeddings if of == "users" else self.item_embeddings
+        grown, history = grown_by_features(features, known, self.history, self.fold_in_method, self.trainer_name, of, unknown)
+        provenance = {**self.provenance, "added_by_features": {"of": of, "n": len(grown) - len(known)}}
+        if of == "users":
+            return Model(grown, self.item_embeddings, history, provenance, self.fold_in_method, self.indexes)
+        return Model(self.user_embeddings, grown, history, provenance, self.fold_in_method)
+
     @property
     def _duplicates(self) -> str:
         return "sum" if self.fold_in_method is None else self.fold_in_method.duplicates
@@ -294,11 +354,11 @@ class Model(RankingModel):
     def forget(self, *, users: Any = None, items: Any = None, num_threads: int | None = None) -> Model:
         """A model without these users and items: gone from ids, vectors and history. This one stays as it is.
 
-        Where the model can fold in, every remaining user and item that had entries with what is forgotten is
-        solved again, exactly, from the history that is left: users first with the items fixed, then items. What remains is
-        indirect: the vectors held fixed meanwhile (and the mean of ratings) were once trained beside the forgotten ones, and
-        only a new training from the remaining history removes that. provenance["forgotten"] counts all this; it does not
-        name the ids.
+        Where the model can fold in, every remaining user and item that had entries with what is forgotten is solved again,
+        exactly, from the history that is left, as far as it folds in that side: users first with the items fixed, then items.
+        What remains is indirect: the vectors held fixed meanwhile (and the mean of ratings) were once trained beside the
+        forgotten ones, and only a new training from the remaining history removes that. provenance["forgotten"] counts all
+        this; it does not name the ids.
 
         Raises `UnknownIdError` for ids the model does not know, `DataError` when nothing would be left.
         """
@@ -317,6 +377,8 @@ class Model(RankingModel):
                 ("items", lost_items, item_vectors, user_vectors),
             )
             for of, lost, vectors, fixed in sides:
+                if of not in self.fold_in_method.sides:
+                    continue
                 rows = Rows.of(history, of).take(np.flatnonzero(lost))
                 vectors[lost] = self.fold_in_method.solve(rows, fixed, num_threads, of=of)
         counts = {
@@ -337,20 +399,25 @@ class Model(RankingModel):
 
         An existing path is refused unless `overwrite`; its indexes go with it.
         """
-        arrays = {"user_vectors": self.user_embeddings.vectors, "item_vectors": self.item_embeddings.vectors}
+        arrays = side_arrays(self.user_embeddings, "user") | side_arrays(self.item_embeddings, "item")
         write_stored(
             path,
             "model",
-            arrays=arrays | {f"history_{name}": array for name, array in self.history.arrays().items()},
+            arrays=arrays
+            | {f"history_{name}": array for name, array in self.history.arrays().items()}
+            | fold_in_arrays(self.fold_in_method),
             tables={"users": id_table(self.users), "items": id_table(self.items)},
             attributes={
                 "n_users": len(self.users),
                 "n_items": len(self.items),
                 "factors": self.item_embeddings.dim,
                 "fold_in": None if self.fold_in_method is None else fold_in_to(self.fold_in_method),
+                **side_facts(self),
+                **self.history.feature_attributes("history_"),
             },
             provenance=self.provenance,
-            parts={f"indexes/{name}": index.save for name, index in self.indexes.items()},
+            parts={f"indexes/{name}": index.save for name, index in self.indexes.items()}
+            | self.history.feature_parts("history_"),
             overwrite=overwrite,
         )
 
@@ -361,16 +428,22 @@ class Model(RankingModel):
 
     @classmethod
     def from_stored(cls, stored: Stored, *, verify: bool = True) -> Model:
-        """The model in an opened directory. Its indexes are opened, and checked if `verify`, when they are asked for."""
+        """The model in an opened directory. Its indexes are opened, and checked if `verify`, when they are asked for.
+
+        Raises `NoEmbeddingsError` for a model of another form, which `recsys.load` opens.
+        """
+        if stored.attributes.get("form", "vectors") != "vectors":
+            raise NoEmbeddingsError(str(stored.provenance.get("trainer", "unknown")), str(stored.path))
         saved = stored.attribute("fold_in")
-        model = cls.from_vectors(
-            Interactions.from_stored(stored, prefix="history_"),
-            stored.array("user_vectors"),
-            stored.array("item_vectors"),
-            fold_in=None if saved is None else fold_in_from(saved),
-            provenance=stored.provenance,
+        history = Interactions.from_stored(stored, prefix="history_")
+        return cls(
+            side_from_stored(stored, history.users, "user"),
+            side_from_stored(stored, history.items, "item"),
+            history,
+            stored.provenance,
+            None if saved is None else fold_in_from(saved, stored.array),
+            Indexes.in_folder(stored.path / "indexes", verify=verify),
         )
-        return replace(model, indexes=Indexes.in_folder(stored.path / "indexes", verify=verify))
 
 
 def _or_ignore(unknown: str) -> str:

@@ -11,6 +11,13 @@ __all__ = ["NoEmbeddingsError", "WithoutEmbeddings"]
 class NoEmbeddingsError(InputError, AttributeError):
     """Embeddings were asked for of a model that has none; to `hasattr` and `getattr` they are not there."""
 
+    def __init__(self, trainer: str, path: str | None = None) -> None:
+        what = f"A model of the trainer {trainer!r} has" if path is None else f"{path} holds a model of {trainer!r}, which has"
+        super().__init__(
+            f"{what} no embeddings: its scores are no dot products of vectors. "
+            "Hint: it recommends and is evaluated as any other model."
+        )
+
 
 class WithoutEmbeddings:
     """A model whose scores are no dot products of vectors."""
@@ -28,7 +35,4 @@ class WithoutEmbeddings:
         raise self._no_embeddings()
 
     def _no_embeddings(self) -> NoEmbeddingsError:
-        return NoEmbeddingsError(
-            f"A model of the trainer {self.trainer_name!r} has no embeddings: its scores are no dot products of vectors. "
-            "Hint: it recommends and is evaluated as any other model."
-        )
+        return NoEmbeddingsError(self.trainer_name)

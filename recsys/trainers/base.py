@@ -1,6 +1,7 @@
 """What every trainer has in common: a frozen configuration, one loop, checkpoints, provenance.
 
-A trainer never changes and holds no data: `fit` starts a `Run`, drives it epoch by epoch and returns a `Model`.
+A trainer never changes and holds no data: `fit` starts a `Training`, drives it epoch by epoch and returns the model that its
+`Outcome` makes. Most trainings are a `Run`, which yields `Factors`, of which a `Model` is made.
 May import everything below it, down to errors; no trainer is imported here.
 """
 
@@ -16,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -24,12 +25,14 @@ from recsys.errors import DataError, FormatError, ParameterError, quote_some
 from recsys.fold_in import FoldIn
 from recsys.ids import IdMap
 from recsys.interactions import Interactions, require_interactions
-from recsys.model import Model
+from recsys.model import Model, RankingModel
 from recsys.progress import show_progress
 from recsys.storage import open_stored, write_stored
 from recsys.trainers.search_space import SearchSpace
 
-__all__ = ["Epoch", "EpochCallback", "Factors", "Run", "Trainer"]
+__all__ = ["AnyTrainer", "Epoch", "EpochCallback", "Factors", "Outcome", "Run", "Trainer", "Training"]
+
+Made = TypeVar("Made", bound=RankingModel, covariant=True)
 
 
 @dataclass(frozen=True)
@@ -40,39 +43,66 @@ class Epoch:
     number: int
     total: int
     measured: Mapping[str, float]
-    snapshot: Callable[[], Model]
-    trainer: Trainer
+    snapshot: Callable[[], RankingModel]
+    trainer: AnyTrainer
 
 
 # Called after each epoch. Returning True ends the training there, returning a model ends it with that model.
-EpochCallback: TypeAlias = Callable[[Epoch], "Model | bool | None"]
+EpochCallback: TypeAlias = Callable[[Epoch], "RankingModel | bool | None"]
+
+
+class Outcome(ABC, Generic[Made]):
+    """What a training yields, and the model that becomes of it."""
+
+    @abstractmethod
+    def check(self, train: Interactions) -> None:
+        """Raises `DataError` naming what came out that no model can be made of."""
+
+    @abstractmethod
+    def model(self, train: Interactions, provenance: Mapping[str, Any]) -> Made:
+        """The model, with the ids and the history of the data that were trained on."""
 
 
 @dataclass(frozen=True)
-class Factors:
-    """What a training run yields: (n_users, dim) and (n_items, dim) float32, and how new rows are folded in, if they can be."""
+class Factors(Outcome[Model]):
+    """Vectors: (n_users, dim) and (n_items, dim) float32, and how new rows are folded in, if they can be."""
 
     users: np.ndarray
     items: np.ndarray
     fold_in: FoldIn | None = None
 
+    def check(self, train: Interactions) -> None:
+        """Every number must be finite."""
+        require_finite(self.users, train.users)
+        require_finite(self.items, train.items)
 
-class Run(ABC):
-    """The moving part of a training: its arrays, and one epoch after the other."""
+    def model(self, train: Interactions, provenance: Mapping[str, Any]) -> Model:
+        """A model whose scores are dot products of these vectors."""
+        return Model.from_vectors(train, self.users, self.items, fold_in=self.fold_in, provenance=provenance)
+
+
+class Training(ABC, Generic[Made]):
+    """The moving part of a training: its arrays, and one epoch after the other.
+
+    parts : how often `train_epoch` calls `part_done`, where an epoch is so long that progress is shown within it; else 0.
+    part_done : advances the progress; set by `fit`.
+    """
 
     epochs: int
+    parts: int = 0
+    part_done: Callable[[], object] = staticmethod(lambda: None)
 
     @abstractmethod
     def train_epoch(self) -> dict[str, float]:
         """Trains for one epoch and returns what it measured on the way (empty when nothing was asked for)."""
 
     @abstractmethod
-    def factors(self) -> Factors:
-        """The result as it stands; does not change the run."""
+    def outcome(self) -> Outcome[Made]:
+        """The result as it stands; does not change the training."""
 
-    def finish(self) -> Factors:
-        """The result at the end. The run is not used again, so its arrays may become the result's."""
-        return self.factors()
+    def finish(self) -> Outcome[Made]:
+        """The result at the end. The training is not used again, so its arrays may become the result's."""
+        return self.outcome()
 
     def warm_start(self, model: Model) -> None:
         """Starts known ids from the vectors of `model`. Raises `ParameterError` where that can not be."""
@@ -88,20 +118,43 @@ class Run(ABC):
             raise FormatError(f"This trainer has no state to go on from. Got {quote_some(state)}.")
 
 
+class Run(Training[Model]):
+    """A training that yields vectors."""
+
+    @abstractmethod
+    def factors(self) -> Factors:
+        """The vectors as they stand; does not change the run."""
+
+    def outcome(self) -> Factors:
+        """The vectors as they stand."""
+        return self.factors()
+
+    def finish(self) -> Factors:
+        """The vectors at the end. The run is not used again, so its arrays may become the result's."""
+        return self.factors()
+
+
 @dataclass(frozen=True, kw_only=True)
-class Trainer(ABC):
-    """A configuration: hyperparameters that never change. `fit` twice gives the same model twice."""
+class Trainer(ABC, Generic[Made]):
+    """A configuration: hyperparameters that never change. `fit` twice gives the same model twice.
+
+    `Trainer[Model]` makes models with embeddings, as most do; `AnyTrainer` stands for them all.
+    """
 
     name: ClassVar[str]
     advice: ClassVar[str]
     predicts_ratings: ClassVar[bool] = False
     """Whether scores are predicted weights, so that RMSE and MAE judge them."""
+    makes_embeddings: ClassVar[bool] = True
+    """Whether its models have user and item embeddings."""
+    extra: ClassVar[str | None] = None
+    """The extra of this package that brings a library it needs; None where it needs none."""
     search_space: ClassVar[SearchSpace] = {}
     """What `recsys.tune` searches when it is told nothing else; empty where nothing is worth it."""
 
     @abstractmethod
-    def start(self, train: Interactions) -> Run:
-        """A run at its beginning. Raises `DataError` for data this trainer cannot use."""
+    def start(self, train: Interactions) -> Training[Made]:
+        """A training at its beginning. Raises `DataError` for data this trainer cannot use."""
 
     def fit(
         self,
@@ -111,8 +164,8 @@ class Trainer(ABC):
         callback: EpochCallback | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         resume: bool = False,
-        warm_start: Model | None = None,
-    ) -> Model:
+        warm_start: RankingModel | None = None,
+    ) -> Made:
         """Trains on `train` and returns the model; this configuration and the data stay as they are.
 
         progress : show a bar on standard error.
@@ -132,32 +185,39 @@ class Trainer(ABC):
         began = time.perf_counter()
         run = self.start(train)
         if warm_start is not None:
+            if not isinstance(warm_start, Model):
+                raise ParameterError(f"A training can start from a model that has vectors only ({warm_start!r} was given).")
             run.warm_start(warm_start)
+        origin = {} if warm_start is None else {"warm_start": warm_start.fingerprint}
         keeper = None if checkpoint is None else _Checkpoint(Path(checkpoint), self, train)
         done = keeper.restore(run) if keeper and resume else 0
 
-        def model_of(factors: Factors) -> Model:
-            return self._model(train, factors, {"epochs": done, "seconds": round(time.perf_counter() - began, 3)})
+        def model_of(outcome: Outcome[Made]) -> Made:
+            return self._model(train, outcome, {"epochs": done, "seconds": round(time.perf_counter() - began, 3), **origin})
 
-        def snapshot() -> Model:
-            return model_of(run.factors())
+        def snapshot() -> Made:
+            return model_of(run.outcome())
 
-        chosen: Model | bool | None = None
-        with show_progress(f"Training {self.name}", run.epochs, enabled=progress) as advance:
-            advance(done)
+        chosen: RankingModel | bool | None = None
+        parts = max(run.parts, 1)
+        with show_progress(f"Training {self.name}", run.epochs * parts, enabled=progress) as advance:
+            advance(done * parts)
+            if run.parts:
+                run.part_done = advance
             while done < run.epochs and not chosen:
                 measured = run.train_epoch()
                 done += 1
                 if keeper:
                     keeper.write(run, done)
-                advance(1, ", ".join(f"{name} {value:.6g}" for name, value in measured.items()))
+                advance(0 if run.parts else 1, ", ".join(f"{name} {value:.6g}" for name, value in measured.items()))
                 chosen = callback(Epoch(done, run.epochs, measured, snapshot, self)) if callback else None
-        model = chosen if isinstance(chosen, Model) else model_of(run.finish())
+        # What a callback chooses is a snapshot of this training.
+        model = cast("Made", chosen) if isinstance(chosen, RankingModel) else model_of(run.finish())
         if keeper:
             keeper.remove()
         return model
 
-    def partial_fit(self, model: Model, events: Interactions, *, progress: bool = False) -> Model:
+    def partial_fit(self, model: RankingModel, events: Interactions, *, progress: bool = False) -> Made:
         """`model` brought up to date with new events: ids grow on both sides, old ids keep their positions.
 
         The history and `events` together (`Model.history_with`) are trained on from where `model` stands, for the epochs of
@@ -167,9 +227,8 @@ class Trainer(ABC):
         require_interactions(events, "partial_fit")
         return self.fit(model.history_with(events), warm_start=model, progress=progress)
 
-    def _model(self, train: Interactions, factors: Factors, measured: Mapping[str, Any]) -> Model:
-        require_finite(factors.users, train.users)
-        require_finite(factors.items, train.items)
+    def _model(self, train: Interactions, outcome: Outcome[Made], measured: Mapping[str, Any]) -> Made:
+        outcome.check(train)
         provenance = {
             "trainer": self.name,
             "hyperparameters": asdict(self),
@@ -179,7 +238,7 @@ class Trainer(ABC):
             "versions": library_versions(),
             "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
-        return Model.from_vectors(train, factors.users, factors.items, fold_in=factors.fold_in, provenance=provenance)
+        return outcome.model(train, provenance)
 
     def _check(self, name: str, rule: str, fulfilled: Any) -> None:
         if not fulfilled:
@@ -200,6 +259,9 @@ class Trainer(ABC):
             self._check(name, f"a finite number > {above:g}", number and value > above)
         elif at_least is not None:
             self._check(name, f"a finite number >= {at_least:g}", number and value >= at_least)
+
+
+AnyTrainer: TypeAlias = Trainer[RankingModel]
 
 
 def refuse_idle_factors(trainer: str, factors: int, train: Interactions) -> None:
@@ -231,20 +293,21 @@ def library_versions() -> dict[str, str]:
 class _Checkpoint:
     """The state of a run on disk, tied to the trainer's settings and the data's fingerprint."""
 
-    def __init__(self, path: Path, trainer: Trainer, train: Interactions) -> None:
+    def __init__(self, path: Path, trainer: AnyTrainer, train: Interactions) -> None:
         self._path = path
         self._settings = {"trainer": trainer.name, **asdict(trainer)}
         # How many threads work does not change the result, so it may differ.
         self._settings.pop("num_threads", None)
         self._fingerprint = train.fingerprint
 
-    def write(self, run: Run, done: int) -> None:
+    def write(self, run: Training[Any], done: int) -> None:
+        state = run.state()
+        if not state:
+            return  # of a single epoch: there is nothing to go on from
         attributes = {"settings": self._settings, "fingerprint": self._fingerprint, "epochs_done": done}
-        write_stored(
-            self._path, "checkpoint", arrays=run.state(), tables={}, attributes=attributes, provenance={}, overwrite=True
-        )
+        write_stored(self._path, "checkpoint", arrays=state, tables={}, attributes=attributes, provenance={}, overwrite=True)
 
-    def restore(self, run: Run) -> int:
+    def restore(self, run: Training[Any]) -> int:
         if not self._path.exists():
             return 0
         stored = open_stored(self._path, "checkpoint")
@@ -265,6 +328,6 @@ class _Checkpoint:
         shutil.rmtree(self._path, ignore_errors=True)
 
 
-def setting_names(trainer: type[Trainer]) -> list[str]:
+def setting_names(trainer: type[AnyTrainer]) -> list[str]:
     """Names of a trainer's hyperparameters."""
     return [field.name for field in fields(trainer)]
