@@ -7,6 +7,7 @@
 | numpy | .npy | two: x.npy, x.ids.npy | keep their type | – |
 | word2vec | .vec, .w2v, .txt | one, text with a header | texts without blanks; integers if asked for | – |
 | word2vec-binary | .bin | one | as word2vec | – |
+| lance | .lance | a Lance table (extra `store`): columns as in parquet | keep their type and name | kept |
 | glove | .glove, .txt | one, text without a header | as word2vec | – |
 | projector | .tsv | two: x.tsv, x.metadata.tsv | texts without tabs; integers if asked for | – |
 
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from recsys.embeddings.formats.binary import read_word2vec_binary, write_word2vec_binary
 from recsys.embeddings.formats.content import Content, is_compressed
+from recsys.embeddings.formats.lance_table import read_lance, refuse_other_lance, write_lance
 from recsys.embeddings.formats.parquet import read_parquet, write_parquet
 from recsys.embeddings.formats.tensors import read_numpy, read_safetensors, write_numpy, write_safetensors
 from recsys.embeddings.formats.text import (
@@ -35,7 +37,7 @@ from recsys.embeddings.formats.text import (
     write_word2vec,
 )
 from recsys.errors import DataError, FormatError, ParameterError, closest_hint, quote_some
-from recsys.storage import write_file
+from recsys.storage import write_directory, write_file
 
 __all__ = ["FORMATS", "Content", "format_of", "places_of", "read", "write"]
 
@@ -49,12 +51,14 @@ class _Format:
     read: Callable[..., Content]
     second: str | None = None
     compressible: bool = True
+    is_folder: bool = False
 
 
 FORMATS = {
     "parquet": _Format((".parquet",), write_parquet, read_parquet, compressible=False),
     "safetensors": _Format((".safetensors",), write_safetensors, read_safetensors, compressible=False),
     "numpy": _Format((".npy",), write_numpy, read_numpy, ".ids.npy", compressible=False),
+    "lance": _Format((".lance",), write_lance, read_lance, compressible=False, is_folder=True),
     "word2vec": _Format((".vec", ".w2v"), write_word2vec, read_word2vec),
     "word2vec-binary": _Format((".bin",), write_word2vec_binary, read_word2vec_binary),
     "glove": _Format((".glove",), write_glove, read_glove),
@@ -63,14 +67,22 @@ FORMATS = {
 
 
 def write(path: str | os.PathLike[str], content: Content, format: str | None = None, *, overwrite: bool = False) -> list[Path]:
-    """Writes the file or the two files of a format, each whole or not at all, and returns where they are."""
+    """Writes the file, the two files or the folder of a format, each whole or not at all, and returns where they are."""
     chosen, places = format_of(path, format, reading=False), places_of(path, format)
     if not content.vectors.shape[1]:
         raise DataError("Vectors without dimensions can not be written.")
     with contextlib.ExitStack() as stack:
-        temporary = [stack.enter_context(write_file(place, overwrite=overwrite)) for place in places]
+        temporary = [stack.enter_context(_placed(place, FORMATS[chosen].is_folder, overwrite)) for place in places]
         FORMATS[chosen].write(temporary, content, compressed=is_compressed(Path(path)))
     return places
+
+
+def _placed(place: Path, is_folder: bool, overwrite: bool) -> contextlib.AbstractContextManager[Path]:
+    """Where to write what comes to stand at `place` when all is written."""
+    if not is_folder:
+        return write_file(place, overwrite=overwrite)
+    refuse_other_lance(place, overwrite=overwrite)
+    return write_directory(place)
 
 
 def read(
@@ -79,9 +91,10 @@ def read(
     """What the file, or the two files, hold."""
     chosen, places = format_of(path, format, reading=True), places_of(path, format)
     for place in places:
-        if not place.is_file():
+        if not (place.is_dir() if FORMATS[chosen].is_folder else place.is_file()):
+            kind = "folder" if FORMATS[chosen].is_folder else "file"
             beside = f" The {chosen} format has it beside {places[0]}." if place != places[0] else ""
-            raise FormatError(f"{place} does not exist, or is not a file.{beside}")
+            raise FormatError(f"{place} does not exist, or is not a {kind}.{beside}")
     try:
         return FORMATS[chosen].read(*places, name=name, integer_ids=integer_ids)
     except (EOFError, OSError) as error:
