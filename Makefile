@@ -8,9 +8,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 # The kernels run once more as plain Python: what they compute must not depend on the compiler.
-KERNEL_TESTS := tests/test_als.py tests/test_product_kernels.py tests/test_explicit_als.py tests/test_retrieval.py tests/test_metrics.py \
+KERNEL_TESTS := tests/test_als.py tests/test_product_kernels.py tests/test_quantised_kernels.py tests/test_explicit_als.py tests/test_retrieval.py tests/test_metrics.py \
 	tests/test_metrics_shown.py tests/test_recommending.py \
-	tests/test_csr_kernels.py tests/test_found_kernels.py tests/test_ingest_kernels.py tests/test_resampling.py
+	tests/test_csr_kernels.py tests/test_sparse_kernels.py tests/test_lightfm.py tests/test_glove.py tests/test_found_kernels.py tests/test_ingest_kernels.py tests/test_item_item_kernels.py tests/test_pairwise.py tests/test_resampling.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench quality notebooks clean
@@ -40,6 +40,9 @@ bench: $(VENV)/.bench ## speed and memory as ratios to named rivals, with the qu
 	$(BIN)/python tests/benchmarks/bench_recommend_job.py
 	$(BIN)/python tests/benchmarks/bench_index.py --output build/bench-index
 	$(BIN)/python tests/benchmarks/bench_metrics.py
+	$(BIN)/python tests/benchmarks/bench_compression.py --goals gowalla movielens
+	$(BIN)/python tests/benchmarks/bench_glove.py
+	$(BIN)/python tests/benchmarks/bench_item_item.py
 
 quality: $(VENV)/.bench ## our numbers beside published ones, on real data where it is present
 	$(BIN)/python tests/benchmarks/quality.py

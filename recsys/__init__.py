@@ -9,28 +9,42 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recsys import datasets, embeddings, errors, evaluation, split, trainers, tuning
+    from recsys import datasets, embeddings, errors, evaluation, split, testing, trainers, tuning
+    from recsys.adopting import adopt
     from recsys.bridging import bridge
     from recsys.embeddings import Embeddings
     from recsys.evaluation import EarlyStopping, compare, cross_validate, evaluate, evaluate_new_users, evaluate_ratings
+    from recsys.features import Features
     from recsys.ids import IdMap
     from recsys.ingest import read_interactions
     from recsys.interactions import Interactions
     from recsys.loading import load
     from recsys.model import Model
-    from recsys.trainers import ALS, ExplicitALS, Popularity
+    from recsys.sizing import tradeoff
+    from recsys.trainers import ALS, BPR, EASE, PCA, SVD, ExplicitALS, GloVe, Item2Vec, ItemKNN, LightFM, LogisticMF, Popularity
     from recsys.tuning import tune
 
 __all__ = [
     "ALS",
+    "BPR",
+    "EASE",
+    "PCA",
+    "SVD",
     "EarlyStopping",
     "Embeddings",
     "ExplicitALS",
+    "Features",
+    "GloVe",
     "IdMap",
     "Interactions",
+    "Item2Vec",
+    "ItemKNN",
+    "LightFM",
+    "LogisticMF",
     "Model",
     "Popularity",
     "__version__",
+    "adopt",
     "bridge",
     "compare",
     "cross_validate",
@@ -44,6 +58,8 @@ __all__ = [
     "load",
     "read_interactions",
     "split",
+    "testing",
+    "tradeoff",
     "trainers",
     "tune",
     "tuning",
@@ -53,13 +69,24 @@ __version__ = "0.1.0"
 
 _HOME = {
     "ALS": "recsys.trainers",
+    "BPR": "recsys.trainers",
+    "EASE": "recsys.trainers",
     "EarlyStopping": "recsys.evaluation",
     "Embeddings": "recsys.embeddings",
     "ExplicitALS": "recsys.trainers",
+    "Features": "recsys.features",
+    "GloVe": "recsys.trainers",
     "IdMap": "recsys.ids",
     "Interactions": "recsys.interactions",
+    "Item2Vec": "recsys.trainers",
+    "ItemKNN": "recsys.trainers",
+    "LightFM": "recsys.trainers",
+    "LogisticMF": "recsys.trainers",
     "Model": "recsys.model",
+    "PCA": "recsys.trainers",
     "Popularity": "recsys.trainers",
+    "SVD": "recsys.trainers",
+    "adopt": "recsys.adopting",
     "bridge": "recsys.bridging",
     "compare": "recsys.evaluation",
     "cross_validate": "recsys.evaluation",
@@ -68,9 +95,10 @@ _HOME = {
     "evaluate_ratings": "recsys.evaluation",
     "load": "recsys.loading",
     "read_interactions": "recsys.ingest",
+    "tradeoff": "recsys.sizing",
     "tune": "recsys.tuning",
 }
-_MODULES = ("datasets", "embeddings", "errors", "evaluation", "split", "trainers", "tuning")
+_MODULES = ("datasets", "embeddings", "errors", "evaluation", "split", "testing", "trainers", "tuning")
 
 
 def __getattr__(name: str) -> Any:

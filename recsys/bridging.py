@@ -75,7 +75,7 @@ class Bridge:
         placed = self.place(foreign.take(foreign.ids.ids_at(strange)))
         items = model.items.extended(placed.ids.to_arrow())
         old = model.history
-        history = Interactions(old.users, items, old.indptr, old.indices, old.weights, old.timestamps, old.provenance)
+        history = old.with_ids(items=items)
         vectors = np.vstack([model.item_embeddings.vectors, placed.vectors])
         facts = {**placed.provenance["bridged"], "n_new": len(strange)}
         return Model.from_vectors(

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from recsys.cli_datasets import datasets
 from recsys.cli_embeddings import embeddings
 from recsys.cli_options import given as _given
 from recsys.cli_options import json_option as _json_option
@@ -50,6 +51,21 @@ def _settings(context: click.Context, parameter: click.Parameter, values: tuple[
             raise click.BadParameter(f"{text!r} is not of the form NAME=VALUE, such as factors=64.")
         settings[name.strip()] = value.strip()
     return settings
+
+
+def _separators(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """As `_settings`, but blanks are separators too."""
+    separators = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not (name.strip() and equals and value):
+            raise click.BadParameter(f"{text!r} is not of the form COL=SEP, such as genres=|.")
+        separators[name.strip()] = "\t" if value == "\\t" else value
+    return separators
+
+
+def _names(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
+    return None if value is None else [name.strip() for name in value.split(",") if name.strip()]
 
 
 def _delimiter(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -115,6 +131,21 @@ def demo(as_json: bool, **options: Any) -> None:
     metavar="N",
     help="… and items with fewer users, until none is left to leave out.",
 )
+@click.option("--item-features", metavar="FILE", help="What is known about items: .csv, .tsv, .parquet or .jsonl, a row each.")
+@click.option("--user-features", metavar="FILE", help="The same about users.")
+@click.option("--item-features-id", metavar="COL", help="Its column of item ids. [default: item_id]")
+@click.option("--user-features-id", metavar="COL", help="Its column of user ids. [default: user_id]")
+@click.option("--feature-columns", callback=_names, metavar="COL,COL", help="Columns of these files to read. [default: all]")
+@click.option(
+    "--multi-valued", multiple=True, callback=_separators, metavar="COL=SEP", help="Values with SEP between; may be repeated."
+)
+@click.option(
+    "--bins", multiple=True, callback=_settings, metavar="COL=N", help="Numbers: N bins, or edges 1990,2000. [default: 10]"
+)
+@click.option("--categories", callback=_names, metavar="COL,COL", help="Columns of numbers that name and do not measure.")
+@click.option(
+    "--missing-features", type=click.Choice(["raise", "zero"]), help="Users or items that a file lacks. [default: raise]"
+)
 @_threads_option
 @_overwrite_option
 @_json_option
@@ -154,9 +185,19 @@ def split(as_json: bool, **options: Any) -> None:
 
 
 @commands.command()
+@click.argument("name", required=False)
+@_json_option
+def trainers(name: str | None, as_json: bool) -> None:
+    """List the trainers with a line of advice each, or show one with its settings."""
+    from recsys.jobs.trainers import describe_trainer, list_trainers
+
+    emit(list_trainers() if name is None else describe_trainer(name), as_json=as_json)
+
+
+@commands.command()
 @click.argument("dataset")
 @click.option("--output", required=True, metavar="MODEL", help="The model directory to write.")
-@click.option("--trainer", metavar="NAME", help="als, explicit-als or popularity. [default: als]")
+@click.option("--trainer", metavar="NAME", help="What is trained; recsys trainers lists them. [default: als]")
 @click.option(
     "--set", "settings", multiple=True, callback=_settings, metavar="NAME=VALUE", help="A hyperparameter; may be repeated."
 )
@@ -171,6 +212,9 @@ def split(as_json: bool, **options: Any) -> None:
     "--overlap",
     type=click.Choice(["raise", "drop", "keep"]),
     help="Pairs of --validation that were trained on: refuse, take out, or count as misses. [default: raise]",
+)
+@click.option(
+    "--warm-start", metavar="PREVIOUS", help="Start from the vectors of this earlier model; fewer iterations then do."
 )
 @click.option(
     "--align-to", metavar="PREVIOUS", help="Turn the model's vectors to those of this earlier model; no score changes."
@@ -190,7 +234,7 @@ def train(as_json: bool, **options: Any) -> None:
 @click.argument("dataset")
 @click.option("--valid", required=True, metavar="DATASET", help="What trials are judged on; not the test data.")
 @click.option("--output", required=True, metavar="CONFIG.toml", help="The configuration to write, for recsys train --config.")
-@click.option("--trainer", metavar="NAME", help="als, explicit-als or popularity. [default: als]")
+@click.option("--trainer", metavar="NAME", help="What is trained; recsys trainers lists them. [default: als]")
 @click.option(
     "--set",
     "settings",
@@ -235,19 +279,25 @@ def tune(as_json: bool, **options: Any) -> None:
 
 
 @commands.command()
-@click.argument("model")
-@click.option("--kind", metavar="KIND", help="auto, ivf, ivf-flat, ivf-pq or hnsw. [default: auto, the fastest on this model]")
-@click.option("--name", metavar="NAME", help="What recsys recommend --index knows it by. [default: KIND]")
+@click.argument("source")
+@click.option("--kind", metavar="KIND", help="auto, ivf, ivf-flat, ivf-pq or hnsw. [default: auto, the fastest here]")
+@click.option("--name", metavar="NAME", help="What --index knows it by. [default: KIND]")
+@click.option(
+    "--metric", type=click.Choice(["cosine", "dot", "euclidean"]), help="Of embeddings: what makes near. [default: cosine]"
+)
 @click.option("--target-recall", type=float, metavar="SHARE", help="Of the exact best, what must be found. [default: 0.99]")
-@click.option("--k", type=int, metavar="K", help="Of so many best. [default: 20]")
-@click.option("--n-queries", type=int, metavar="N", help="Users it is measured by. [default: 1000]")
+@click.option("--k", type=int, metavar="K", help="Of so many best. [default: 20; of embeddings 10]")
+@click.option("--n-queries", type=int, metavar="N", help="Users, or ids, it is measured by. [default: 1000]")
 @click.option("--random-state", type=int, metavar="SEED", help="The seed. [default: 0]")
 @_threads_option
 @_overwrite_option
 @_json_option
 @_progress_option
 def index(as_json: bool, **options: Any) -> None:
-    """Build an approximate index of a model's items and save it beside the model."""
+    """Build an approximate index of a model's items, or of embeddings, and save it beside these.
+
+    It serves recsys recommend --index NAME, or recsys embeddings nearest --index NAME.
+    """
     from recsys.jobs.index import index as job
 
     emit(job(**_given(options)), as_json=as_json)
@@ -415,38 +465,37 @@ def info(path: str, as_json: bool) -> None:
 @_json_option
 @_progress_option
 def run(as_json: bool, **options: Any) -> None:
-    """All of it from one file, as a nightly job would; resumes where it stopped."""
+    """All of it from one file, as a nightly job would; resumes where it stopped.
+
+    A section is a command, its keys are that command's options; each step reads what those before it wrote. The sections, in
+    the order of the work: ingest and train, which must be there, and filter, split, evaluate, retrain (on all data, for the
+    lists; the model of train is for evaluate), recommend.
+
+    \b
+      [ingest]
+      source = "logs/*.csv"
+      [split]
+      by = "temporal"
+      [train]
+      trainer = "als"
+      set = { factors = 64 }
+      align-to = "published-model"      # vectors stay comparable from night to night
+      [evaluate]
+      [retrain]
+      warm-start = "published-model"    # and are found in fewer iterations
+      set = { iterations = 2 }
+      [recommend]
+      k = 20
+
+    Keys of retrain go before those of train. A model that is evaluated should not start from one that knows the test events:
+    warm-start belongs into retrain where there is one.
+    """
     from recsys.jobs.pipeline import run as job
 
     emit(job(**_given(options), quiet=as_json), as_json=as_json)
 
 
-@commands.group(cls=CommandGroup)
-def datasets() -> None:
-    """Well-known public data sets."""
-
-
-@datasets.command("list")
-@_json_option
-def list_datasets(as_json: bool) -> None:
-    """List them, with size and licence."""
-    from recsys.jobs.fetch import list_datasets as job
-
-    emit(job(), as_json=as_json)
-
-
-@datasets.command("fetch")
-@click.argument("name")
-@click.option("--output", metavar="DATASET", help="Also make a dataset of it.")
-@click.option("--yes", is_flag=True, help="Download without asking.")
-@_overwrite_option
-@_json_option
-@_progress_option
-def fetch_dataset(as_json: bool, **options: Any) -> None:
-    """Download one into the cache, after showing where from, how large, and under which licence."""
-    from recsys.jobs.fetch import fetch as job
-
-    emit(job(**_given(options)), as_json=as_json)
+commands.add_command(datasets)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The commands `recsys embeddings …`: names, options and help. The work is done in `recsys.jobs`, imported when needed.
 
-SOURCE is a model, a directory of embeddings, or a file in an open format.
+SOURCE is a model, a directory of embeddings, a file in an open format, or STORE@VERSION. Those about stores are in `cli_store`.
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ from typing import Any
 
 import click
 
-from recsys.cli_options import given, json_option, overwrite_option, progress_option, threads_option
+from recsys.cli_options import comparison_options, given, json_option, overwrite_option, progress_option, threads_option
+from recsys.cli_store import STORE_COMMANDS
 from recsys.jobs.terminal import CommandGroup, emit, say
 
 __all__ = ["embeddings"]
 
 _side_option = click.option(
     "--side", type=click.Choice(["items", "users"]), help="Of a model: whose embeddings. [default: items]"
-)
-_metric_option = click.option(
-    "--metric", type=click.Choice(["cosine", "dot", "euclidean"]), help="What makes near. [default: cosine]"
 )
 _k_option = click.option("--k", type=int, metavar="K", help="How many. [default: 10]")
 
@@ -27,14 +25,15 @@ _k_option = click.option("--k", type=int, metavar="K", help="How many. [default:
 def embeddings() -> None:
     """Vectors of items and users as a product of their own: open formats, likeness, alignment, drift.
 
-    A SOURCE is a model, a directory of embeddings, or a file: .parquet, .safetensors, .npy, .vec, .bin, .glove, .tsv, .txt.
+    A SOURCE is a model, a directory of embeddings, or a file: .parquet, .safetensors, .npy, .vec, .bin, .glove, .tsv, .txt,
+    .lance; or a version of a store: STORE@VERSION, by number, tag or latest.
     """
 
 
 @embeddings.command("export")
 @click.argument("source")
 @click.option("--output", required=True, metavar="FILE", help="A file whose suffix tells the format, or see --format.")
-@click.option("--format", metavar="NAME", help="parquet, safetensors, numpy, word2vec, word2vec-binary, glove or projector.")
+@click.option("--format", metavar="NAME", help="parquet, safetensors, numpy, lance, glove, projector, word2vec, -binary.")
 @_side_option
 @overwrite_option
 @json_option
@@ -64,7 +63,10 @@ def import_(as_json: bool, **options: Any) -> None:
 @click.argument("source")
 @click.argument("id", nargs=-1, required=True)
 @_k_option
-@_metric_option
+@click.option(
+    "--metric", type=click.Choice(["cosine", "dot", "euclidean"]), help="What makes near. [default: cosine, or the index' own]"
+)
+@click.option("--index", metavar="NAME", help="How embeddings are searched; recsys index makes one. [default: exact]")
 @_side_option
 @json_option
 def nearest(id: tuple[str, ...], as_json: bool, **options: Any) -> None:
@@ -112,22 +114,34 @@ def align(as_json: bool, **options: Any) -> None:
 
 
 @embeddings.command()
+@click.argument("foreign")
+@click.argument("model")
+@click.option("--output", metavar="MODEL", help="The model to write, with the new items. [default: only judge]")
+@click.option("--report", metavar="FILE", help="A JSON file for what was found.")
+@click.option("--metric", metavar="NAME", help="How held-out items are judged. [default: ndcg@20]")
+@click.option("--folds", type=click.IntRange(min=2), metavar="N", help="Parts held out in turn. [default: 5]")
+@click.option("--random-state", type=click.IntRange(min=0), metavar="SEED", help="Of the parts. [default: 0]")
+@threads_option
+@overwrite_option
+@json_option
+@progress_option
+def bridge(as_json: bool, **options: Any) -> None:
+    """Give brand-new items a place in MODEL by their vectors in FOREIGN: of texts, pictures, anything.
+
+    A linear map is learnt on the items that both have. What it is worth is judged on such items held out in turn, beside a
+    popularity baseline, which no brand-new item has. Items of FOREIGN that MODEL does not know can be recommended from OUTPUT.
+    """
+    from recsys.jobs.embeddings_bridge import bridge_to as job
+
+    emit(job(**given(options)), as_json=as_json)
+
+
+@embeddings.command()
 @click.argument("before")
 @click.argument("after")
-@click.option("--k", type=int, metavar="K", help="Neighbours, and items in a user's list. [default: 10]")
-@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Ids and users to look at. [default: 10000]")
-@click.option("--all", "everything", is_flag=True, help="Look at all of them.")
-@click.option("--random-state", type=click.IntRange(min=0), metavar="SEED", help="Of what is drawn. [default: 0]")
-@click.option("--groups", metavar="FILE", help="CSV or Parquet with the ids and a column to tell changes by.")
-@click.option("--group-by", metavar="COL", help="The column of --groups, where it has several.")
 @_side_option
-@click.option("--min-overlap", type=float, metavar="SHARE", help="Fail when fewer of the ids' neighbours stayed on average.")
 @click.option("--min-list-overlap", type=float, metavar="SHARE", help="Fail when less of users' lists stayed on average.")
-@click.option("--min-cka", type=float, metavar="X", help="Fail when linear CKA is lower.")
-@click.option("--max-displacement", type=float, metavar="X", help="Fail when ids moved farther, in lengths of a vector.")
-@click.option("--max-gone", type=float, metavar="SHARE", help="Fail when more of the ids are gone.")
-@click.option("--max-new", type=float, metavar="SHARE", help="Fail when more of the ids are new.")
-@click.option("--output", metavar="FILE", help="A JSON file for the report.")
+@comparison_options
 @threads_option
 @overwrite_option
 @json_option
@@ -183,3 +197,91 @@ def map_(as_json: bool, **options: Any) -> None:
     from recsys.jobs.map import map_ as job
 
     emit(job(**given(options)), as_json=as_json)
+
+
+_storages = click.Choice(["float32", "float16", "int8", "int4", "pq", "binary"])
+_metric_lost_option = click.option("--metric", metavar="NAME", help="By which a loss is measured. [default: ndcg@20]")
+_sample_option = click.option(
+    "--sample", type=click.IntRange(min=2), metavar="N", help="Judge by N test users drawn at random."
+)
+_test_overlap_option = click.option(
+    "--overlap",
+    type=click.Choice(["raise", "drop", "keep"]),
+    help="What becomes of test pairs that were trained on. [default: raise]",
+)
+_rescore_option = click.option(
+    "--rescore",
+    type=click.Choice(["float32", "float16"]),
+    help="Keep whole vectors beside the codes, on the disk, and score by them what the codes propose.",
+)
+_oversample_option = click.option(
+    "--oversample", type=float, metavar="X", help="How many times k codes propose to be scored again. [default: 4, binary 20]"
+)
+_seed_option = click.option("--random-state", type=click.IntRange(min=0), metavar="SEED", help="[default: 0]")
+
+
+@embeddings.command()
+@click.argument("model")
+@click.option("--test", required=True, metavar="DATASET", help="What lists are judged by: validation data.")
+@click.option("--max-loss", type=float, metavar="SHARE", help="Of the metric that may be lost. [default: 0.01]")
+@_metric_lost_option
+@click.option("--dimensions", metavar="N,N…", help="Which to try. [default: 8, 16, 32 … and all]")
+@click.option("--storages", metavar="NAME,…", help="Which to try. [default: float32,float16,int8,int4,pq,binary]")
+@_rescore_option
+@_oversample_option
+@_test_overlap_option
+@_sample_option
+@_seed_option
+@click.option("--output", metavar="FILE", help="The table as .csv, or everything as .json.")
+@click.option("--plot", metavar="FILE", help="A plot: .png, .svg or .pdf.")
+@threads_option
+@overwrite_option
+@json_option
+@progress_option
+def tradeoff(as_json: bool, **options: Any) -> None:
+    """Measure what MODEL loses in smaller sizes, and pick the smallest that loses little enough.
+
+    A size is within the loss when the upper end of its interval is. Picked on validation data, it should be judged again on a
+    test set: recsys embeddings compress writes it, recsys compare tells the difference.
+    """
+    from recsys.jobs.embeddings_tradeoff import tradeoff as job
+
+    emit(job(**given(options)), as_json=as_json)
+
+
+@embeddings.command()
+@click.argument("source")
+@click.option("--output", required=True, metavar="DIR", help="The model, or the embeddings, to write.")
+@click.option("--storage", type=_storages, help="How numbers are kept. [default: int8]")
+@click.option("--dimensions", type=int, metavar="N", help="How many are kept. [default: all]")
+@click.option("--subspaces", type=int, metavar="N", help="Of pq: bytes of a vector. [default: one for each 4 dimensions]")
+@_rescore_option
+@_oversample_option
+@_seed_option
+@click.option("--side", type=click.Choice(["items", "users"]), help="Of a model: write only these embeddings.")
+@click.option(
+    "--max-loss", type=float, metavar="SHARE", help="Of a model: pick the smallest size that loses at most this share."
+)
+@click.option("--test", metavar="DATASET", help="With --max-loss: what the loss is measured on.")
+@_metric_lost_option
+@_test_overlap_option
+@_sample_option
+@threads_option
+@overwrite_option
+@json_option
+@progress_option
+def compress(as_json: bool, **options: Any) -> None:
+    """Write SOURCE in fewer bytes: a model that recommends by its codes, or embeddings that are searched by theirs.
+
+    \b
+    In a size that is given, or in the smallest that loses little enough:
+      recsys embeddings compress MODEL --output SMALL --storage int4 --dimensions 120
+      recsys embeddings compress MODEL --output SMALL --max-loss 0.01 --test VALIDATION
+    """
+    from recsys.jobs.embeddings_compress import compress as job
+
+    emit(job(**given(options)), as_json=as_json)
+
+
+for _command in STORE_COMMANDS:
+    embeddings.add_command(_command)

@@ -9,7 +9,7 @@ import click
 
 from recsys.jobs.terminal import is_terminal
 
-__all__ = ["given", "json_option", "overwrite_option", "progress_option", "threads_option"]
+__all__ = ["comparison_options", "given", "json_option", "overwrite_option", "progress_option", "threads_option"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -17,6 +17,31 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def given(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given: what was not is left to the default of the job or the library."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def comparison_options(command: Command) -> Command:
+    """What a comparison of two versions looks at, and the limits that make it a gate."""
+    options = [
+        click.option("--k", type=int, metavar="K", help="Neighbours, and items in a user's list. [default: 10]"),
+        click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Ids and users to look at. [default: 10000]"),
+        click.option("--all", "everything", is_flag=True, help="Look at all of them."),
+        click.option("--random-state", type=click.IntRange(min=0), metavar="SEED", help="Of what is drawn. [default: 0]"),
+        click.option("--groups", metavar="FILE", help="CSV or Parquet with the ids and a column to tell changes by."),
+        click.option("--group-by", metavar="COL", help="The column of --groups, where it has several."),
+        click.option(
+            "--min-overlap", type=float, metavar="SHARE", help="Fail when fewer of the ids' neighbours stayed on average."
+        ),
+        click.option("--min-cka", type=float, metavar="X", help="Fail when linear CKA is lower."),
+        click.option(
+            "--max-displacement", type=float, metavar="X", help="Fail when ids moved farther, in lengths of a vector."
+        ),
+        click.option("--max-gone", type=float, metavar="SHARE", help="Fail when more of the ids are gone."),
+        click.option("--max-new", type=float, metavar="SHARE", help="Fail when more of the ids are new."),
+        click.option("--output", metavar="FILE", help="A JSON file for the report."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def json_option(command: Command) -> Command:

@@ -45,11 +45,13 @@ __all__ = [
     "Stored",
     "failures_named",
     "id_table",
+    "kind_in_words",
     "move_into_place",
     "open_stored",
     "read_ids",
     "refuse_existing",
     "sha256_of_file",
+    "write_directory",
     "write_file",
     "write_stored",
 ]
@@ -62,7 +64,10 @@ _WRITER = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 
 @dataclass(frozen=True)
 class Stored:
-    """A directory that was opened: its manifest, and its arrays (memory-mapped) and tables on request."""
+    """A directory that was opened: its manifest, and its arrays (memory-mapped) and tables on request.
+
+    verified : whether the SHA-256 of each file was checked; what opens a part of it goes by that too.
+    """
 
     path: Path
     kind: str
@@ -70,6 +75,7 @@ class Stored:
     provenance: dict[str, Any]
     files: dict[str, dict[str, Any]]
     created: str
+    verified: bool = True
 
     def attribute(self, name: str) -> Any:
         """The attribute `name`; raises `FormatError` where there is none."""
@@ -139,37 +145,47 @@ def write_stored(
     written.
     """
     target = refuse_existing(path, kind, overwrite=overwrite)
+    with write_directory(target) as temporary:
+        files: dict[str, dict[str, Any]] = {}
+        for name, array in arrays.items():
+            files[f"{name}.npy"] = _write_array(temporary / f"{name}.npy", array)
+        for name, table in tables.items():
+            files[f"{name}.parquet"] = _write_table(temporary / f"{name}.parquet", table)
+        for name, write_part in (parts or {}).items():
+            write_part(temporary / name)
+        manifest = {
+            "format": "recsys",
+            "format_version": FORMAT_VERSION,
+            "kind": kind,
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "attributes": dict(attributes),
+            "files": files,
+            "provenance": dict(provenance),
+        }
+        manifest["manifest_sha256"] = _manifest_sum(manifest)
+        with open(temporary / _MANIFEST, "w", encoding="utf-8") as handle:
+            json.dump(manifest, handle, indent=2, ensure_ascii=False)
+            handle.write("\n")
+            _sync(handle)
+    return target
+
+
+@contextlib.contextmanager
+def write_directory(target: Path) -> Iterator[Path]:
+    """Yields a new directory beside `target`, whose place it takes when the block ends well; it goes otherwise.
+
+    Whether something there may be replaced is for the caller to ask before.
+    """
     with failures_named(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(target)
         temporary = _temporary_name(target)
         try:
             temporary.mkdir()
-            files: dict[str, dict[str, Any]] = {}
-            for name, array in arrays.items():
-                files[f"{name}.npy"] = _write_array(temporary / f"{name}.npy", array)
-            for name, table in tables.items():
-                files[f"{name}.parquet"] = _write_table(temporary / f"{name}.parquet", table)
-            for name, write_part in (parts or {}).items():
-                write_part(temporary / name)
-            manifest = {
-                "format": "recsys",
-                "format_version": FORMAT_VERSION,
-                "kind": kind,
-                "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-                "attributes": dict(attributes),
-                "files": files,
-                "provenance": dict(provenance),
-            }
-            manifest["manifest_sha256"] = _manifest_sum(manifest)
-            with open(temporary / _MANIFEST, "w", encoding="utf-8") as handle:
-                json.dump(manifest, handle, indent=2, ensure_ascii=False)
-                handle.write("\n")
-                _sync(handle)
+            yield temporary
             move_into_place(temporary, target)
         finally:
             _remove(temporary)
-    return target
 
 
 def open_stored(path: str | os.PathLike[str], kind: str | None = None, *, verify: bool = True) -> Stored:
@@ -182,14 +198,21 @@ def open_stored(path: str | os.PathLike[str], kind: str | None = None, *, verify
         raise FormatError(f"{directory} does not exist.")
     if not (directory / _MANIFEST).is_file():
         what = "a directory without a manifest.json" if directory.is_dir() else "a file"
-        raise FormatError(f"{directory} is {what}, not a {kind or 'dataset, model or other directory'} written by recsys.")
+        wanted = "a dataset, model or other directory" if kind is None else kind_in_words(kind)
+        raise FormatError(f"{directory} is {what}, not {wanted} written by recsys.")
     manifest = _read_manifest(directory)
     if kind is not None and manifest["kind"] != kind:
-        raise FormatError(f"{directory} holds a {manifest['kind']}; a {kind} was expected.")
+        raise FormatError(f"{directory} holds {kind_in_words(manifest['kind'])}; {kind_in_words(kind)} was expected.")
     for name, entry in manifest["files"].items():
         _check_file(directory / name, entry, verify)
     return Stored(
-        directory, manifest["kind"], manifest["attributes"], manifest["provenance"], manifest["files"], manifest["created"]
+        directory,
+        manifest["kind"],
+        manifest["attributes"],
+        manifest["provenance"],
+        manifest["files"],
+        manifest["created"],
+        verified=verify,
     )
 
 
@@ -212,7 +235,7 @@ def refuse_existing(path: str | os.PathLike[str], kind: str, *, overwrite: bool)
     with contextlib.suppress(FormatError):  # a damaged one may be replaced
         there = _read_manifest(target)["kind"]
         if there != kind:
-            raise ParameterError(f"{target} holds a {there}, so it is not overwritten by a {kind}.")
+            raise ParameterError(f"{target} holds {kind_in_words(there)}, so it is not overwritten by {kind_in_words(kind)}.")
     return target
 
 
@@ -413,6 +436,13 @@ def _sync_directory(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def kind_in_words(kind: str) -> str:
+    """A kind of directory with its article: "a model", "an index", "embeddings"."""
+    if kind.endswith("s"):
+        return kind
+    return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind}"
 
 
 def id_table(ids: IdMap) -> pa.Table:

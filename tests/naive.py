@@ -276,3 +276,263 @@ def kept_finds(found, seen, allowed):
 def promise(query, middle):
     """Of a list of items, by its middle and, in the last column, what the query's length is multiplied by."""
     return sum(float(a) * float(b) for a, b in zip(query, middle[:-1], strict=True)) + np.linalg.norm(query) * middle[-1]
+
+
+# ---- items that stand together --------------------------------------------------------------------------------------
+
+
+def pair_sums(sequences, *, window, by_distance):
+    """{(i, j), i < j: sum} over the times that items i and j stand within `window` places (None: any) in a sequence."""
+    sums = {}
+    for sequence in sequences:
+        for (one, i), (other, j) in itertools.combinations(enumerate(sequence), 2):
+            if i != j and (window is None or other - one <= window):
+                pair = (min(i, j), max(i, j))
+                sums[pair] = sums.get(pair, 0) + (1 / (other - one) if by_distance else 1)
+    return sums
+
+
+def glove_loss(left, right, pairs, *, x_max, exponent):
+    """½ Σ f(X) (w_i · w̃_j + b_i + b̃_j - log X)² over pairs {(i, j): X}; the last column of a table holds biases."""
+    total = 0.0
+    for (i, j), x in pairs.items():
+        error = np.dot(left[i, :-1], right[j, :-1]) + left[i, -1] + right[j, -1] - math.log(x)
+        total += min(1.0, (x / x_max) ** exponent) * error**2 / 2
+    return total
+
+
+# ---- compressed rows times dense columns ----------------------------------------------------------------------------
+
+
+def sparse_product(rows, dense):
+    """rows: {column: weight}, one a row; each row's weighted sum of the dense rows at its columns."""
+    return [sum((weight * dense[column] for column, weight in row.items()), np.zeros(dense.shape[1])) for row in rows]
+
+
+def sparse_gram_product(rows, dense):
+    """The transposed matrix times what `sparse_product` gives."""
+    result = np.zeros(dense.shape)
+    for row, total in zip(rows, sparse_product(rows, dense), strict=True):
+        for column, weight in row.items():
+            result[column] += weight * total
+    return result
+
+
+def sketched_rows(rows, buckets, signs, shape):
+    """Each row added, with its sign, to the column of its bucket."""
+    result = np.zeros(shape)
+    for row, bucket, sign in zip(rows, buckets, signs, strict=True):
+        for column, weight in row.items():
+            result[column, bucket] += sign * weight
+    return result
+
+
+# ---- weights between items ------------------------------------------------------------------------------------------
+
+
+def item_item_score(entries, weights, offsets, item):
+    """entries: [(own item, weight)]; weights: dense B. Summed in float64 in their order and rounded once."""
+    total = 0.0
+    for own, weight in entries:
+        total += float(np.float32(weight)) * float(weights[own, item])
+    return float(np.float32(total + float(offsets[item])))
+
+
+def item_item_list(entries, weights, offsets, k, skip=(), candidates=None):
+    """[(position, score)] of the k best items, ties to the lower position."""
+    allowed = range(len(weights)) if candidates is None else candidates
+    scores = [(item_item_score(entries, weights, offsets, item), item) for item in allowed if item not in set(skip)]
+    return [(item, score) for score, item in sorted(scores, key=lambda pair: (-pair[0], pair[1]))[:k]]
+
+
+def nearest_items(matrix, k, *, similarity, shrink):
+    """[[(other, likeness)]] of each column of a dense matrix, nearest first, ties to the lower position."""
+    columns, found = matrix.astype(float).T, []
+    for item, mine in enumerate(columns):
+        likeness = []
+        for other, theirs in enumerate(columns):
+            shared = float(mine @ theirs)
+            if other == item or not shared > 0:
+                continue
+            if similarity == "cosine":
+                whole = math.sqrt(mine @ mine) * math.sqrt(theirs @ theirs)
+            else:
+                whole = float(mine @ mine + theirs @ theirs) - shared
+            likeness.append((float(np.float32(shared / (whole + shrink))), other))
+        found.append([(other, value) for value, other in sorted(likeness, key=lambda pair: (-pair[0], pair[1]))[:k]])
+    return found
+
+
+def ease(matrix, regularization):
+    """Steck 2019, equation 8, in float64."""
+    inverse = np.linalg.inv(matrix.T @ matrix + regularization * np.eye(matrix.shape[1]))
+    return np.eye(len(inverse)) - inverse / np.diag(inverse)
+
+
+# ---- gradient steps over features ----------------------------------------------------------------------------------
+
+
+def hybrid_steps(examples, likes, candidates, picks, users, items, loss, rate, penalties, kth, adadelta=None):
+    """examples: (user, item, importance, liked); likes: {user: rising items}; users, items: (dense features, table), float64.
+
+    Moves both tables step by step, down the gradient of each example's loss with AdaGrad, or AdaDelta of (rho, epsilon).
+    """
+    past = [np.full(side[1].shape, 0.0 if adadelta else 1.0) for side in (users, items)]
+    steps = [np.zeros(side[1].shape) for side in (users, items)]
+
+    def score(user, item):
+        x, y = users[0][user] @ users[1], items[0][item] @ items[1]
+        return x[:-1] @ y[:-1] + x[-1] + y[-1]
+
+    def descend(side, row, gradient):
+        features, table = (users, items)[side]
+        for feature in np.flatnonzero(features[row]):
+            slope = features[row, feature] * gradient + penalties[side] * table[feature]
+            if adadelta:
+                rho, epsilon = adadelta
+                past[side][feature] = rho * past[side][feature] + (1 - rho) * slope**2
+                step = np.sqrt((steps[side][feature] + epsilon) / (past[side][feature] + epsilon)) * slope
+                steps[side][feature] = rho * steps[side][feature] + (1 - rho) * step**2
+                table[feature] -= step
+            else:
+                table[feature] -= rate / np.sqrt(past[side][feature]) * slope
+                past[side][feature] += slope**2
+
+    for number, (user, item, importance, liked) in enumerate(examples):
+        x, push, rival = users[0][user] @ users[1], 0.0, None
+        if loss == "logistic":
+            y = items[0][item] @ items[1]
+            push = importance * (1 / (1 + np.exp(-score(user, item))) - liked)
+            descend(0, user, push * np.append(y[:-1], 1))
+            descend(1, item, push * np.append(x[:-1], 1))
+            continue
+        if loss == "warp-kos":
+            drawn = [likes[user][int(pick * len(likes[user]))] for pick in picks[number]]
+            item = sorted(drawn, key=lambda one: -score(user, one))[kth - 1]
+        above = score(user, item)
+        for tries, rival in enumerate(candidates[number], 1):
+            if rival in likes[user]:
+                continue
+            below = score(user, rival)
+            if loss == "bpr":
+                push = importance / (1 + math.exp(above - below))
+            elif below > above - 1:
+                push = importance * min(math.log(max(1, (len(items[0]) - 1) // tries)), 10)
+            if push > 0:
+                break
+        if push > 0:
+            y, z = items[0][item] @ items[1], items[0][rival] @ items[1]
+            descend(0, user, push * np.append((z - y)[:-1], 0))
+            descend(1, rival, push * np.append(x[:-1], 1))
+            descend(1, item, -push * np.append(x[:-1], 1))
+
+
+# ---- gradient steps on drawn negatives (kernels.sgd) ----------------------------------------------------------------
+
+
+class Xorshift:
+    """xorshift64 (Marsaglia 2003) on Python's own integers."""
+
+    def __init__(self, seed):
+        self.word = int(seed)
+
+    def below(self, n):
+        word = self.word
+        word ^= (word << 13) % 2**64
+        word ^= word >> 7
+        word ^= (word << 17) % 2**64
+        self.word = word
+        return (word >> 32) * n >> 32
+
+
+def shuffled_entries(bucket, draw):
+    """Yields each entry once; in the meantime `bucket` is a list that shows what has been dealt."""
+    for place in range(len(bucket)):
+        other = place + draw.below(len(bucket) - place)
+        bucket[place], bucket[other] = bucket[other], bucket[place]
+        yield bucket[place]
+
+
+def drawn_negative(bucket, members, draw, by_popularity, indices, refused, draws=8):
+    for _ in range(draws):
+        j = indices[bucket[draw.below(len(bucket))]] if by_popularity else members[draw.below(len(members))]
+        if j not in refused:
+            return int(j)
+    return None
+
+
+def train_bpr(bucket, members, seed, by_popularity, verify, rows, indptr, indices, users, items, rate, penalty):
+    """Returns new (users, items), float64, and how many entries found a negative and were right before their step."""
+    bucket, draw = list(bucket), Xorshift(seed)
+    users, items = users.astype(float), items.astype(float)
+    found = correct = 0
+    for entry in shuffled_entries(bucket, draw):
+        u, i = rows[entry], indices[entry]
+        refused = set(indices[indptr[u] : indptr[u + 1]].tolist()) if verify else set()
+        j = drawn_negative(bucket, members, draw, by_popularity, indices, refused)
+        if j is None or j == i:
+            continue
+        x, y, z = users[u].copy(), items[i].copy(), items[j].copy()
+        difference = x @ (y - z)
+        found, correct = found + 1, correct + (difference > 0)
+        slope = 1 / (1 + math.exp(difference))
+        users[u] += rate * (slope * (y - z) - penalty * x)
+        users[u, -1] = 1
+        items[i] += rate * (slope * x - penalty * y)
+        items[j] += rate * (-slope * x - penalty * z)
+    return users, items, found, correct
+
+
+def train_logistic(
+    bucket, members, seed, by_popularity, n_negatives, alpha, rows, indices, weights, users, items, rate, penalty
+):
+    """Returns new (users, items), float64, and the sum of the losses before each step."""
+    bucket, draw = list(bucket), Xorshift(seed)
+    users, items = users.astype(float), items.astype(float)
+    loss = 0.0
+    for entry in shuffled_entries(bucket, draw):
+        u = rows[entry]
+        steps = [(indices[entry], 1, alpha * weights[entry])]
+        for number in range(n_negatives + 1):
+            i, sign, weight = steps[-1]
+            x, y = users[u].copy(), items[i].copy()
+            score = x @ y
+            loss += weight * math.log1p(math.exp(-sign * score))
+            slope = sign * min(weight, 1 / rate) / (1 + math.exp(sign * score))
+            users[u] += rate * (slope * y - penalty * x)
+            items[i] += rate * (slope * x - penalty * y)
+            users[u, -2] = items[i, -1] = 1
+            if number < n_negatives:
+                steps.append((drawn_negative(bucket, members, draw, by_popularity, indices, set()), -1, 1.0))
+    return users, items, loss
+
+
+# ---- vectors kept as codes: one query and one code ---------------------------------------------------------------------
+
+
+def scored_bytes(weights, offset, code, factor):
+    return factor * (offset + sum(float(weight) * int(number) for weight, number in zip(weights, code, strict=True)))
+
+
+def nibbles(code):
+    """The low halves of all bytes, then the high ones."""
+    return [int(byte) % 16 for byte in code] + [int(byte) // 16 for byte in code]
+
+
+def scored_nibbles(weights, offset, code, bend, factor):
+    halves = [nibble - 7.5 for nibble in nibbles(code)]
+    return factor * (offset + sum(float(w) * u * (1 + bend * u * u) for w, u in zip(weights, halves, strict=True)))
+
+
+def scored_tables(tables, code, factor):
+    return factor * sum(float(table[place]) for table, place in zip(tables, code, strict=True))
+
+
+def scored_signs(query, code, dim, factor):
+    differ = sum((int(a) ^ int(b)).bit_count() for a, b in zip(query, code, strict=True))
+    return factor * (dim - 2 * differ)
+
+
+def nearest_centre(point, centres):
+    squares = [sum((float(x) - float(y)) ** 2 for x, y in zip(point, centre, strict=True)) for centre in centres.T]
+    return squares.index(min(squares))

@@ -67,6 +67,17 @@ def test_the_loss_falls_with_every_sweep(data, options):
 
 
 @pytest.mark.parametrize("options", OBJECTIVES)
+def test_going_past_the_minimum_reaches_a_loss_in_fewer_sweeps_than_plain_alternation(data, options):
+    def losses(relaxation):
+        seen = []
+        trainer = recsys.ALS(factors=6, iterations=20, track_loss=True, relaxation=relaxation, **options)
+        trainer.fit(data, callback=lambda epoch: seen.append(epoch.measured["loss"]))
+        return seen
+
+    assert losses(1.4)[14] <= losses(1.0)[19]
+
+
+@pytest.mark.parametrize("options", OBJECTIVES)
 def test_users_end_at_the_exact_minimum_and_any_move_from_it_is_worse(data, options):
     trainer = recsys.ALS(factors=6, iterations=4, **options)
     model = trainer.fit(data)
@@ -225,6 +236,8 @@ def test_nothing_to_train_on_is_refused(data):
         ({"alpha": float("nan")}, "`alpha`"),
         ({"unobserved_weight": "much"}, "`unobserved_weight`"),
         ({"regularization_exponent": -1}, "must be a finite number >= 0"),
+        ({"relaxation": 0}, "must be a finite number > 0"),
+        ({"relaxation": 2.0}, "must be below 2"),
         ({"weighting": "hu"}, r"must be 'rendle2022', 'hu2008', 'implicit'\. Got 'hu'"),
         ({"random_state": -1}, "`random_state`"),
         ({"num_threads": 0}, "`num_threads`"),

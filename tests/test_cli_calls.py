@@ -32,6 +32,7 @@ CONTRACT = {
         "--min-item-interactions",
     ],
     "split": ["--by", "--test-fraction", "--train", "--test"],
+    "trainers": [],
     "train": ["--output", "--trainer", "--set", "--config", "--resume", "--align-to"],
     "tune": ["--valid", "--output", "--trainer", "--set", "--search", "--space", "--trials", "--metric", "--storage"],
     "index": ["--kind", "--name", "--target-recall", "--k", "--n-queries", "--random-state"],
@@ -130,7 +131,7 @@ def test_defaults_told_in_help_are_those_of_the_library():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["trian", "x"], "Did you mean 'train'"),
+        (["recomend", "x"], "Did you mean 'recommend'"),
         (["train", "data", "--ouput", "model"], "Did you mean '--output'"),
         (["train", "data"], "Missing option '--output'"),
         (["recommend"], "Missing argument 'MODEL'"),

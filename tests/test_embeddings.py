@@ -1,6 +1,7 @@
 """Embeddings: operations equal their formulas, ids in the query are left out, zero vectors and bad arguments are told."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import recsys
@@ -98,10 +99,25 @@ def test_saved_embeddings_come_back_equal(tmp_path):
     assert again.ids.name == "word"
     assert again.vectors.tobytes() == WORDS.vectors.tobytes()
     assert repr(again) == "Embeddings(5 words × 3, 0.0 MB)"
-    with pytest.raises(FormatError, match="holds a embeddings; a dataset was expected"):
+    with pytest.raises(FormatError, match="holds embeddings; a dataset was expected"):
         recsys.Interactions.load(tmp_path / "words")
 
 
 def test_vectors_can_not_be_changed():
     with pytest.raises(ValueError, match="read-only"):
         WORDS["king"][0] = 5
+
+
+def test_a_vector_may_be_a_list_of_numbers_and_one_id_stands_for_a_list_of_it():
+    vectors = np.array([[1, 0], [0.9, 0.1], [0, 1], [0.5, 0.5]])
+    items = recsys.Embeddings.from_arrays(["ab", "a", "b", "c"], vectors, name="item_id")
+    pd.testing.assert_frame_equal(items.nearest([1.0, 0.0], 2), items.nearest(np.array([1.0, 0.0]), 2))
+    pd.testing.assert_frame_equal(items.analogy(positive="ab", k=2), items.analogy(positive=["ab"], k=2))
+    np.testing.assert_array_equal(
+        items.direction(positive="ab", negative="b"), items.direction(positive=["ab"], negative=["b"])
+    )
+    np.testing.assert_array_equal(
+        items.direction(positive=(name for name in ["ab", "a"])), items.direction(positive=["ab", "a"])
+    )
+    with pytest.raises(DataError, match="can be told of 3 different item_ids or more. Got 1"):
+        items.doesnt_match("abc"[:2])

@@ -11,7 +11,7 @@ import recsys
 from recsys.cli import commands
 from recsys.cli_embeddings import embeddings as group
 
-COMMANDS = ["export", "import", "nearest", "analogy", "align", "compare"]
+COMMANDS = ["export", "import", "nearest", "analogy", "align", "bridge", "compare"]
 
 
 def call(*arguments):
@@ -90,6 +90,23 @@ def test_training_aligns_with_an_earlier_model(place, tmp_path):
     assert "Aligned with" in done(*arguments, "--align-to", place / "items", "--overwrite")
 
 
+def test_training_starts_from_an_earlier_model(place, tmp_path):
+    arguments = ("train", place / "data", "--output", tmp_path / "m", "--set", "factors=6", "--set", "iterations=1")
+    text = done(*arguments, "--warm-start", place / "model0", "--align-to", place / "model0")
+    assert f", started from {place / 'model0'}." in text
+    assert "Aligned with" in text
+    earlier, data = recsys.load(place / "model0"), recsys.load(place / "data")
+    same = recsys.ALS(factors=6, iterations=1).fit(data, warm_start=earlier).align_to(earlier)
+    assert recsys.load(tmp_path / "m").item_embeddings.fingerprint == same.item_embeddings.fingerprint
+    for wrong, message in (
+        (("--warm-start", place / "items"), "holds embeddings; a model was expected"),
+        (("--warm-start", place / "model0", "--set", "factors=5"), "factors = 5, the model to start from 6"),
+        (("--warm-start", place / "model0", "--trainer", "popularity", "--overwrite"), "can not start from a model"),
+    ):
+        result = call("train", place / "data", "--output", tmp_path / "n", *wrong)
+        assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
+
+
 def test_training_refuses_a_strange_reference_before_the_work(place, tmp_path):
     for reference, message in (("model0", "share no item_id"), ("other-data", "holds a dataset"), ("none", "does not exist")):
         result = call("train", place / "other-data", "--output", tmp_path / "m", "--align-to", place / reference)
@@ -97,6 +114,57 @@ def test_training_refuses_a_strange_reference_before_the_work(place, tmp_path):
         assert message in result.stderr
     result = call("train", place / "data", "--output", place / "model0", "--align-to", place / "model0", "--overwrite")
     assert (result.exit_code, "is what is read" in result.stderr) == (2, True)
+
+
+def foreign_vectors(place, tmp_path, *, noise=0.0):
+    """Linear in those of model0 but for noise, with two items that it does not know."""
+    items = recsys.load(place / "model0").item_embeddings
+    generator = np.random.default_rng(0)
+    vectors = np.vstack([items.vectors, items.vectors[:2] + 0.01]) @ generator.standard_normal((6, 9))
+    ids = [*items.ids.to_numpy(), "new1", "new2"]
+    foreign = recsys.Embeddings.from_arrays(ids, (1 - noise) * vectors + noise * generator.standard_normal(vectors.shape))
+    foreign.to_file(tmp_path / "texts.vec", overwrite=True)
+    return tmp_path / "texts.vec"
+
+
+def test_a_bridge_adds_new_items_and_says_what_it_is_worth(place, tmp_path):
+    foreign = foreign_vectors(place, tmp_path)
+    arguments = ("embeddings", "bridge", foreign, place / "model0", "--metric", "ndcg@10")
+    text = done(*arguments, "--output", tmp_path / "m", "--report", tmp_path / "report.json")
+    assert "From 9 foreign dimensions to 6 by 40 shared items, held out in 5 parts in turn." in text
+    assert "popularity baseline and " in text
+    assert f"Wrote {tmp_path / 'm'}: the model and 2 new items" in text
+    lists = recsys.load(tmp_path / "m").recommend(k=20)
+    assert {"new1", "new2"} & set(lists.item_id)
+    judged = json.loads(done(*arguments, "--json"))
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert judged["quality"] == written["quality"]
+    assert (judged["output"], judged["n_new"], judged["explained"] > 0.99) == (None, 2, True)
+    found = recsys.bridge(recsys.Embeddings.from_file(foreign), recsys.load(place / "model0"), metric="ndcg@10")
+    assert [row["mean"] for row in judged["quality"]] == found.quality["mean"].tolist()
+
+
+def test_a_bridge_without_meaning_is_called_so(place, tmp_path):
+    foreign = foreign_vectors(place, tmp_path, noise=1.0)
+    text = done("embeddings", "bridge", foreign, place / "model0")
+    assert "That is not shown to be better than popularity" in text
+    assert "Wrote" not in text
+
+
+def test_a_bridge_that_can_not_be_is_one_sentence(place, tmp_path):
+    known = foreign_vectors(place, tmp_path)
+    recsys.Embeddings.from_file(known).take(["i1", "i2", "i3", "new1"]).to_file(tmp_path / "few.vec")
+    calls = {
+        (place / "items", place / "model0", "--output", tmp_path / "n"): "knows all items of",
+        (known, place / "items"): "holds embeddings; a model was expected",
+        (tmp_path / "few.vec", place / "model0"): "needs at least 10 shared items. Got 3.",
+        (known, place / "model0", "--output", place / "model0", "--overwrite"): "is what is read",
+        (known, place / "model0", "--metric", "ndgc@10"): "Did you mean",
+        (known, place / "model0", "--output", place / "model1"): "pass --overwrite",
+    }
+    for arguments, words in calls.items():
+        result = call("embeddings", "bridge", *arguments)
+        assert (result.exit_code, words in result.stderr) == (2, True), result.stderr
 
 
 def test_compare_shows_tables_and_writes_the_report(place, tmp_path):
@@ -147,8 +215,8 @@ def test_compare_is_a_gate(place):
         (["import", "{}/groups.csv", "--format", "word2vec", "--output", "{}/new"], "line 1: a word2vec file begins with"),
         (["align", "{}/items", "--to", "{}/model0", "--output", "{}/new"], "recsys embeddings export"),
         (["align", "{}/items", "--to", "{}/items", "--output", "{}/new", "--weights", "popularity"], "--weights goes by"),
-        (["align", "{}/model0", "--to", "{}/model1", "--output", "{}/items", "--overwrite"], "holds a embeddings"),
-        (["compare", "{}/model0", "{}/items"], "both Embeddings or both models"),
+        (["align", "{}/model0", "--to", "{}/model1", "--output", "{}/items", "--overwrite"], "holds embeddings"),
+        (["compare", "{}/model0", "{}/items", "--min-list-overlap", "1"], "--min-list-overlap is about users' lists"),
         (["compare", "{}/items", "{}/items", "--min-list-overlap", "1"], "--min-list-overlap is about users' lists"),
         (["compare", "{}/model0", "{}/model1", "--all", "--sample", "5"], "--sample and --all"),
         (["compare", "{}/model0", "{}/model1", "--groups", "{}/groups.csv"], "Hint: --group-by names one"),

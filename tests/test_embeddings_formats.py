@@ -1,6 +1,7 @@
 """Open formats: every bit and every id comes back, others can read what is written, and what is wrong is named."""
 
 import gzip
+import importlib.util
 import json
 import struct
 
@@ -18,6 +19,8 @@ from recsys.errors import DataError, FormatError, ParameterError
 FILES = ["v.parquet", "v.safetensors", "v.npy", "v.vec", "v.vec.gz", "v.bin", "v.bin.gz", "v.glove", "v.tsv", "v.tsv.gz"]
 TYPED = ["v.parquet", "v.safetensors", "v.npy"]
 NAMED = ["v.parquet", "v.safetensors"]
+if importlib.util.find_spec("lance") is not None:  # the extra store
+    FILES, TYPED, NAMED = ([*names, "v.lance"] for names in (FILES, TYPED, NAMED))
 
 WORDS = recsys.Embeddings.from_arrays(
     ["king", "Zürich", '"quoted"', "a,b", "nan", "123"],

@@ -194,7 +194,7 @@ def test_of_several_kinds_one_that_meets_the_recall_is_taken(monkeypatch):
 def test_a_recall_that_is_not_reached_is_refused_with_the_curve(monkeypatch):
     monkeypatch.setattr(choice, "_SPARES", (1.0,))
     with pytest.raises(
-        InputError, match=r"No index reached a recall@10 of 1 on 100 users\. ivf-pq \(.*recall 0\.\d+ at .*Exact"
+        InputError, match=r"No index reached a recall@10 of 1 on 100 queries\. ivf-pq \(.*recall 0\.\d+ at .*Exact"
     ):
         build_index(ITEMS, vectors(200, seed=3), kind="ivf-pq", target_recall=1.0, k=10, num_threads=1)
 
@@ -301,7 +301,8 @@ def test_a_stale_index_is_refused(indexed, model, tmp_path):
     changed = Model.from_vectors(model.history, model.user_embeddings.vectors, model.item_embeddings.vectors * 2)
     changed.save(tmp_path / "model")
     indexed.indexes["ivf"].save(tmp_path / "model" / "indexes" / "ivf")
-    with pytest.raises(InputError, match=r"The index 'ivf' was built from other items than this model's.*Hint: build it again"):
+    sentence = r"The index 'ivf' is stale: it was built from other vectors than .*Hint: build it again"
+    with pytest.raises(InputError, match=sentence):
         recsys.load(tmp_path / "model").recommend(k=3, index="ivf")
 
 

@@ -162,12 +162,12 @@ def test_contributions_are_how_much_less_the_score_would_be_without_the_entrys_t
         assert row.contribution == pytest.approx(direct[row.item_id], rel=1e-4, abs=1e-6)
 
 
-def test_models_without_least_squares_say_that_they_can_not_explain_or_fold_in():
+def test_models_whose_scores_do_not_follow_from_what_users_have_say_so():
     popular = recsys.Popularity().fit(DATA)
     with pytest.raises(InputError, match="'popularity' can not explain"):
         popular.explain(1000, 5)
-    with pytest.raises(InputError, match="'popularity' can not fold in"):
-        popular.fold_in(DATA)
+    with pytest.raises(InputError, match="'unknown' can not fold in"):
+        Model.from_vectors(DATA, popular.user_embeddings.vectors, popular.item_embeddings.vectors).fold_in(DATA)
 
 
 def test_folding_in_the_training_events_as_new_users_gives_their_trained_vectors():
@@ -349,7 +349,8 @@ def test_forgotten_users_and_items_are_gone_and_those_they_touched_are_solved_ag
 
 
 def test_forgetting_works_without_least_squares_and_refuses_to_leave_nothing():
-    popular = recsys.Popularity().fit(DATA).forget(users=[1000])
+    popular = recsys.Popularity().fit(DATA)
+    popular = Model.from_vectors(DATA, popular.user_embeddings.vectors, popular.item_embeddings.vectors).forget(users=[1000])
     assert popular.provenance["forgotten"]["solved_again"] is False
     with pytest.raises(UnknownIdError, match="Unknown user_id: 1"):
         MODEL.forget(users=[1])

@@ -12,10 +12,12 @@ import pytest
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
 # What the cell tagged "parameters" sets, made smaller. A notebook without such a cell runs as it stands.
-SHORT: dict[str, dict[str, int]] = {
+SHORT: dict[str, dict[str, Any]] = {
     "02_splits_and_metrics.ipynb": {"n_events": 40_000, "core": 10},
     "03_comparing_trainers.ipynb": {"core": 10, "n_seeds": 2, "n_simulations": 5},
     "04_tuning.ipynb": {"core": 10, "factors": 8, "grown_factors": 16, "n_trials": 6, "n_draws": 20},
+    "05_what_the_embedding_knows.ipynb": {"core": 6, "factors": 16, "iterations": 3, "map_method": "pca"},
+    "06_which_trainer.ipynb": {"core": 15, "factors": 8, "without": ("Item2Vec",), "real_data": Path("absent")},
 }
 NEEDS = {"03_comparing_trainers.ipynb": "altair", "04_tuning.ipynb": "optuna"}
 
@@ -44,8 +46,14 @@ def texts_shown(output: dict[str, Any]) -> list[str]:
 
 
 def test_there_are_notebooks():
-    names = ["01_quick_start.ipynb", "02_splits_and_metrics.ipynb", "03_comparing_trainers.ipynb", "04_tuning.ipynb"]
-    assert [path.name for path in NOTEBOOKS] == names
+    assert [path.name for path in NOTEBOOKS] == [
+        "01_quick_start.ipynb",
+        "02_splits_and_metrics.ipynb",
+        "03_comparing_trainers.ipynb",
+        "04_tuning.ipynb",
+        "05_what_the_embedding_knows.ipynb",
+        "06_which_trainer.ipynb",
+    ]
 
 
 @each_notebook

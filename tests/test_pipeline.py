@@ -432,3 +432,63 @@ def test_a_trainer_is_configured_by_a_file_whose_change_counts(folder):
     assert done_and_skipped(folder)[0] == ["train", "evaluate", "recommend"]
     (folder / "tuned.toml").unlink()
     assert "tuned.toml" in sentence_of(folder)
+
+
+def earlier_model(folder, name, **settings):
+    """A model of Sunday's log, beside the pipeline's folder."""
+    write_log(folder / "sunday" / "log.csv", random_state=2)
+    data = recsys.read_interactions(folder / "sunday" / "log.csv")
+    model = recsys.ALS(**{"factors": 4, "iterations": 3, **settings}).fit(data)
+    model.save(folder / name, overwrite=True)
+    return model
+
+
+def test_train_and_retrain_are_aligned_with_an_earlier_model(folder):
+    earlier = earlier_model(folder, "published")
+    change(folder, '[train]\ntrainer = "als"', '[train]\ntrainer = "als"\nalign-to = "published"')
+    change(folder, "[recommend]", "[retrain]\n[recommend]")
+    assert done_and_skipped(folder)[1] == []
+    for name in ("model", "model-all"):
+        model = recsys.load(folder / "out" / name)
+        assert model.provenance["aligned_to"]["fingerprint"] == earlier.fingerprint
+    plain = recsys.ALS(factors=4, iterations=3).fit(recsys.load(folder / "out" / "train"))
+    aligned = recsys.load(folder / "out" / "model").item_embeddings.vectors
+    assert aligned == pytest.approx(plain.align_to(earlier).item_embeddings.vectors, abs=1e-5)
+    assert done_and_skipped(folder)[0] == []
+    earlier_model(folder, "published", random_state=3)
+    assert done_and_skipped(folder)[0] == ["train", "evaluate", "retrain", "recommend"]
+
+
+def test_retrain_starts_from_an_earlier_model_with_settings_of_its_own(folder):
+    earlier = earlier_model(folder, "published")
+    change(folder, "[recommend]", '[retrain]\nwarm_start = "published"\nset = { iterations = 1 }\n[recommend]')
+    assert done_and_skipped(folder)[1] == []
+    cold, warm = (recsys.load(folder / "out" / name) for name in ("model", "model-all"))
+    assert "warm_start" not in cold.provenance["training"]
+    assert warm.provenance["training"]["warm_start"] == earlier.fingerprint
+    assert (warm.provenance["hyperparameters"]["iterations"], warm.provenance["hyperparameters"]["factors"]) == (1, 4)
+    same = recsys.ALS(factors=4, iterations=1).fit(recsys.load(folder / "out" / "dataset"), warm_start=earlier)
+    assert warm.fingerprint == same.fingerprint
+    change(folder, "iterations = 1", "iterations = 2")
+    assert done_and_skipped(folder)[0] == ["retrain", "recommend"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('[train]\ntrainer = "als"', '[train]\ntrainer = "als"\nalign_to = "gone"', "[train] names an earlier model that does"),
+        ("[recommend]", '[retrain]\nwarm_start = "gone"\n[recommend]', "[retrain] names an earlier model that does not exist"),
+        ("[recommend]", "[retrain]\nset = { factor = 3 }\n[recommend]", "Did you mean 'factors'?"),
+        ('[train]\ntrainer = "als"', '[train]\ntrainer = "als"\nwarm_start = "out/model"', "out/model"),
+    ],
+)
+def test_earlier_models_that_can_not_be_are_refused_before_the_first_step(folder, old, new, words):
+    change(folder, old, new)
+    assert words in sentence_of(folder)
+    assert not (folder / "out" / "dataset").exists()
+
+
+def test_a_pipeline_does_not_start_from_what_it_replaces(folder):
+    assert run(folder).exit_code == 0
+    change(folder, '[train]\ntrainer = "als"', '[train]\ntrainer = "als"\nwarm_start = "out/model"')
+    assert "is an input of the pipeline" in sentence_of(folder)

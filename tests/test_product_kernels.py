@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recsys.kernels import product
-from recsys.kernels.dense import gram, largest_entries, principal_axes, rotate
+from recsys.kernels.dense import cross, gram, largest_entries, principal_axes, rotate
 from recsys.parallel import Workers
 
 # Below, at and above a tile's rows and a panel's width, and more than one of each.
@@ -34,6 +34,31 @@ def test_rotate_is_the_product_with_the_axes_in_place(shape):
     with Workers(2) as workers:
         rotate(rows, axes, workers)
     np.testing.assert_allclose(rows, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_rotate_writes_elsewhere_and_leaves_further_columns_alone():
+    rows, axes = matrix(70, 13), matrix(9, 11, seed=1)
+    out = np.full((70, 14), 7, np.float32)
+    with Workers(2) as workers:
+        rotate(rows, axes, workers, out=out)
+    np.testing.assert_allclose(out[:, :11], rows[:, :9].astype(np.float64) @ axes, rtol=1e-5, atol=1e-5)
+    assert (out[:, 11:] == 7).all()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_cross_is_the_product_of_pairs_of_rows_and_their_squares(shape, weighted):
+    a, b = matrix(*shape), matrix(shape[0], shape[1] + 2, seed=1)
+    generator = np.random.default_rng(2)
+    pairs = generator.integers(0, shape[0], (2 * shape[0], 2))
+    weights = generator.random(len(pairs), dtype=np.float32) if weighted else None
+    with Workers(2) as workers:
+        found, a_squares, b_squares = cross(a, b, pairs, weights, workers)
+    factors = np.ones((len(pairs), 1)) if weights is None else weights[:, None].astype(np.float64)
+    ours, theirs = a[pairs[:, 0]].astype(np.float64), b[pairs[:, 1]].astype(np.float64)
+    np.testing.assert_allclose(found, (factors * ours).T @ theirs, rtol=1e-5, atol=1e-4)
+    assert a_squares == pytest.approx((factors * ours**2).sum(), rel=1e-6)
+    assert b_squares == pytest.approx((factors * theirs**2).sum(), rel=1e-6)
 
 
 @pytest.mark.parametrize("n", [1, 5, 20_000])
@@ -100,5 +125,8 @@ def test_one_thread_and_two_give_the_same_bytes():
         turned = rows.copy()
         with Workers(num_threads) as workers:
             rotate(turned, axes, workers)
-            found.append((turned.tobytes(), gram(rows, workers).tobytes()))
+            pairs = np.repeat(np.arange(20_000)[::-1, None], 2, axis=1)
+            found.append(
+                (turned.tobytes(), gram(rows, workers).tobytes(), cross(rows, turned, pairs, None, workers)[0].tobytes())
+            )
     assert found[0] == found[1]

@@ -274,7 +274,7 @@ def test_reasons_of_long_and_of_short_histories_agree():
 def test_who_gets_what_is_popular_gets_no_reasons_and_who_can_not_give_them_says_so():
     table = MODEL.recommend([1, USERS[0]], k=2, unknown="popular", with_reasons=True)
     assert [len(reasons) > 0 for reasons in table.reasons] == [False, False, True, True]
-    with pytest.raises(InputError, match="can not give reasons"):
+    with pytest.raises(InputError, match="can not explain"):
         recsys.Popularity().fit(DATA).recommend(with_reasons=True)
 
 

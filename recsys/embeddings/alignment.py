@@ -6,7 +6,6 @@ Two trainings on the same data differ by a rotation, which no dot product shows 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from recsys.embeddings.columns import numbers_by_id
 from recsys.errors import DataError, quote_some
 from recsys.ids import IdMap
-from recsys.kernels.dense import row_blocks
+from recsys.kernels.dense import cross, rotate
 from recsys.parallel import Workers
 
 __all__ = ["Alignment", "find_alignment", "shared_positions", "weights_by_id"]
@@ -54,10 +53,7 @@ class Alignment:
         dim = vectors.shape[1] - kept
         turned[:, self.dim :] = vectors[:, dim:]
         with Workers(num_threads) as workers:
-            workers.map(
-                lambda rows: np.matmul(vectors[rows, :dim], self.rotation, out=turned[rows, : self.dim]),
-                row_blocks(len(vectors)),
-            )
+            rotate(vectors, self.rotation, workers, out=turned)
         return turned
 
     def warn_if_wider(self, dim: int) -> None:
@@ -148,31 +144,12 @@ def _cross_product(
     weights: np.ndarray | None,
     workers: Workers,
 ) -> tuple[np.ndarray, float, float]:
-    """Σ w a bᵀ (dim, reference_dim) float64, Σ w ‖a‖² and Σ w ‖b‖²: blocks of pairs, added in their order."""
-    kind = np.float64 if len(positions[0]) <= _EXACT_ROWS else np.float32
-    ours_of, theirs_of = (_blocks_of(side, rows) for side, rows in zip((vectors, reference), positions, strict=True))
-
-    def part(block: slice) -> tuple[np.ndarray, float, float]:
-        ours: np.ndarray = ours_of(block).astype(kind, copy=False)
-        theirs: np.ndarray = theirs_of(block).astype(kind, copy=False)
-        if weights is None:
-            return np.asarray(ours.T @ theirs), _inner(ours, ours), _inner(theirs, theirs)
-        weighted = weights[block, None] * ours
-        return np.asarray(weighted.T @ theirs), _inner(weighted, ours), _inner(weights[block, None] * theirs, theirs)
-
-    total, squares, reference_squares = np.zeros((vectors.shape[1], reference.shape[1])), 0.0, 0.0
-    for product, ours, theirs in workers.map(part, row_blocks(len(positions[0]))):
-        total += product
-        squares += ours
-        reference_squares += theirs
-    return total, squares, reference_squares
-
-
-def _blocks_of(vectors: np.ndarray, rows: np.ndarray) -> Callable[[slice], np.ndarray]:
-    """Stretches of the rows at `rows`; no copy where these are all rows as they come."""
-    if len(rows) == len(vectors) and bool((rows == np.arange(len(rows))).all()):
-        return lambda block: vectors[block]
-    return lambda block: vectors[rows[block]]
+    """Σ w a bᵀ (dim, reference_dim) float64, Σ w ‖a‖² and Σ w ‖b‖² over the pairs."""
+    if len(positions[0]) > _EXACT_ROWS:
+        return cross(vectors, reference, np.stack(positions, axis=1), weights, workers)
+    ours, theirs = (side[rows].astype(np.float64) for side, rows in zip((vectors, reference), positions, strict=True))
+    factors = np.ones((len(ours), 1)) if weights is None else weights[:, None].astype(np.float64)
+    return (factors * ours).T @ theirs, _inner(factors * ours, ours), _inner(factors * theirs, theirs)
 
 
 def _inner(one: np.ndarray, other: np.ndarray) -> float:

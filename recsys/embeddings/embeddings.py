@@ -1,13 +1,13 @@
 """`Embeddings`: ids with a vector each, and linear operations on them.
 
-May import errors, ids, retrieval and the other files of this room, which know arrays and leave the ids to this one.
+May import errors, ids and the other files of this room, which know arrays and leave the ids to this one. What is near what is
+in `searchable`, files are in `table`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,162 +17,37 @@ from recsys.embeddings import directions
 from recsys.embeddings.alignment import Alignment, find_alignment, shared_positions, weights_by_id
 from recsys.embeddings.clusters import Clusters, find_clusters
 from recsys.embeddings.columns import labels_by_id, numbers_by_id
-from recsys.embeddings.search import METRICS, MetricSearch, require_metric, unit_rows
-from recsys.embeddings.table import VectorTable
-from recsys.errors import DataError, ParameterError, quote_some
+from recsys.embeddings.search import METRICS
+from recsys.embeddings.searchable import SearchableVectors, listed
+from recsys.errors import ParameterError, quote_some
 from recsys.ids import IdMap
-from recsys.retrieval import RankedLists
 
 if TYPE_CHECKING:
+    from recsys.embeddings.compression import CompressedEmbeddings
     from recsys.embeddings.mapping import EmbeddingMap
 
 __all__ = ["METRICS", "Embeddings"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Embeddings(VectorTable):
+class Embeddings(SearchableVectors):
     """Immutable vectors with their ids.
 
     ids : the names of the rows; what they name (`user_id`, `item_id`) becomes the column name in results.
     vectors : (n, dim) float32, finite, read-only.
     provenance : where they come from; saved with them.
+    indexes : approximate indexes by name (see `build_index`), saved with them; operations that change vectors leave them out.
 
     Metrics: "dot" is x · y; "cosine" x · y / ‖x‖‖y‖, for which a zero vector has no neighbours; "euclidean" is -‖x - y‖, so
     that more is nearer everywhere. Operations return new Embeddings, arrays or tables; these stay as they are.
     """
 
-    # ---- operations ---------------------------------------------------------------------------------------------
-
-    def mean(self, ids: Any, *, weights: Any = None) -> np.ndarray:
-        """(dim,) float32: the (weighted) mean of the vectors of `ids`. Raises `UnknownIdError`, or `DataError` for none."""
-        positions = self.ids.positions(ids)
-        if len(positions) == 0:
-            raise DataError(f"A mean needs at least one {self.ids.name}.")
-        try:
-            return np.asarray(np.average(self.vectors[positions], axis=0, weights=weights), dtype=np.float32)
-        except (ValueError, TypeError, ZeroDivisionError) as error:
-            raise ParameterError(
-                f"`weights` must be {len(positions)} numbers that do not sum to 0. Got {weights!r}."
-            ) from error
-
-    def nearest(self, query: Any, k: int = 10, *, metric: str = "cosine") -> pd.DataFrame:
-        """The k nearest ids to an id, to a vector (dim,), or to the mean of a list of ids; ids in the query are left out.
-
-        Returns columns {ids.name}, score, rank (from 1), best first.
-        """
-        if isinstance(query, np.ndarray) and query.dtype.kind == "f":
-            return self._nearest_to(query, np.empty(0, np.int64), k, metric)
-        wanted = [query] if isinstance(query, (str, int, np.integer)) else query
-        return self._nearest_to(self.mean(wanted), self.ids.positions(wanted), k, metric)
-
-    def analogy(self, *, positive: Iterable[Any], negative: Iterable[Any] = (), k: int = 10) -> pd.DataFrame:
-        """The k ids nearest to the sum of the unit vectors of `positive` less that of `negative` ("king - man + woman").
-
-        By cosine (Mikolov et al. 2013); the ids in the query are left out. Columns as in `nearest`.
-        """
-        plus, minus = self.ids.positions(list(positive)), self.ids.positions(list(negative))
-        if len(plus) == 0:
-            raise ParameterError("`positive` needs at least one id.")
-        vector = self.units[plus].sum(axis=0) - self.units[minus].sum(axis=0)
-        return self._nearest_to(vector, np.concatenate([plus, minus]), k, "cosine")
-
-    def between(self, a: Any, b: Any, k: int = 10, *, share: float = 0.5) -> pd.DataFrame:
-        """The k ids nearest, by cosine, to the point a `share` of the way from the unit vector of `a` to that of `b`.
-
-        `a` and `b` themselves are left out. Columns as in `nearest`.
-        """
-        if not 0 <= share <= 1:
-            raise ParameterError(f"`share` must be a number from 0 to 1. Got {share!r}.")
-        ends = self.ids.positions([a, b])
-        return self._nearest_to(np.array([1 - share, share], np.float32) @ self.units[ends], ends, k, "cosine")
-
-    def doesnt_match(self, ids: Iterable[Any]) -> Any:
-        """The one of `ids` that is least like the others: of lowest cosine with the mean of all their unit vectors."""
-        positions = self.ids.positions(list(ids))
-        if len(np.unique(positions)) < 3:
-            raise DataError(
-                f"Which one does not match can be told of 3 different {self.ids.name}s or more. Got {len(positions)}."
-            )
-        units = self.units[positions]
-        return self.ids.ids_at(positions[[int((units @ units.mean(axis=0)).argmin())]])[0].as_py()
-
-    def neighbours(
-        self, ids: Any = None, k: int = 10, *, metric: str = "cosine", num_threads: int | None = None
-    ) -> pd.DataFrame:
-        """The k nearest other ids of each of `ids` (all if None).
-
-        Returns columns {ids.name}, similar_{ids.name}, score, rank (from 1), in order of `ids`, best first.
-        """
-        positions = np.arange(len(self)) if ids is None else self.ids.positions(ids)
-        lists = self.neighbour_lists(positions, k, metric=metric, num_threads=num_threads)
-        valid = np.arange(lists.positions.shape[1]) < lists.counts[:, None]
-        similar = self.ids.series(lists.positions[valid]).rename(f"similar_{self.ids.name}")
-        columns = [self.ids.series(np.repeat(positions, lists.counts)), similar, pd.Series(lists.scores[valid], name="score")]
-        return pd.concat([*columns, pd.Series(np.nonzero(valid)[1] + 1, name="rank")], axis=1)
-
-    def neighbour_lists(
-        self, positions: np.ndarray, k: int, *, metric: str = "cosine", num_threads: int | None = None
-    ) -> RankedLists:
-        """The same as positions, for rows given by position."""
-        itself = (np.arange(len(positions) + 1, dtype=np.int64), np.asarray(positions, np.int32))
-        return self._search(metric).top_k(self.vectors[positions], k, seen=itself, num_threads=num_threads)
-
-    def _nearest_to(self, vector: np.ndarray, left_out: np.ndarray, k: int, metric: str) -> pd.DataFrame:
-        if np.shape(vector) != (self.dim,) or not np.isfinite(vector).all():
-            raise ParameterError(f"A query vector must be {self.dim} finite numbers. Got shape {np.shape(vector)}.")
-        skip = np.unique(left_out).astype(np.int32)
-        seen = (np.array([0, len(skip)], np.int64), skip)
-        lists = self._search(metric).top_k(np.asarray(vector, np.float32)[None], k, seen=seen, num_threads=1)
-        found = slice(0, int(lists.counts[0]))
-        table = pd.DataFrame({self.ids.name: self.ids.series(lists.positions[0, found]), "score": lists.scores[0, found]})
-        return table.assign(rank=np.arange(1, len(table) + 1))
-
-    def _search(self, metric: str) -> MetricSearch:
-        """What is arranged for searching is kept, for each metric that was asked for."""
-        require_metric(metric)
-        return self._searches.setdefault(metric, MetricSearch(self.vectors, metric))
-
-    @cached_property
-    def _searches(self) -> dict[str, MetricSearch]:
-        return {}
-
-    @cached_property
-    def units(self) -> np.ndarray:
-        """(n, dim) float32: the vectors brought to length 1; a zero vector stays zero."""
-        return unit_rows(self.vectors)
-
-    # ---- pairs --------------------------------------------------------------------------------------------------
-
-    def dot(self, a: Any, b: Any) -> Any:
-        """x · y of two ids as a float, or of pairs from two lists of ids as (n,) float64; one id alone goes with all others."""
-        return self._of_pairs(a, b, lambda x, y: np.einsum("...j,...j->...", x, y))
-
-    def cosine(self, a: Any, b: Any) -> Any:
-        """The cosine of the angle between two ids, or pairs, as `dot` takes them; NaN where a vector is zero."""
-        return self._of_pairs(a, b, _cosine)
-
-    def euclidean(self, a: Any, b: Any) -> Any:
-        """The distance ‖x - y‖ of two ids, or pairs, as `dot` takes them."""
-        return self._of_pairs(a, b, lambda x, y: np.linalg.norm(x - y, axis=-1))
-
-    def _of_pairs(self, a: Any, b: Any, measure: Callable[[np.ndarray, np.ndarray], Any]) -> Any:
-        sides = []
-        for given in (a, b):
-            alone = isinstance(given, (str, int, np.integer))
-            vectors = self.vectors[self.ids.positions([given] if alone else given)].astype(np.float64)
-            sides.append(vectors[0] if alone else vectors)
-        x, y = sides
-        if x.ndim == y.ndim == 2 and len(x) != len(y):
-            raise ParameterError(f"Pairs need as many ids on both sides. Got {len(x)} and {len(y)}.")
-        measured = measure(x, y)
-        return float(measured) if np.ndim(measured) == 0 else np.asarray(measured)
-
     # ---- directions ---------------------------------------------------------------------------------------------
 
     def direction(self, *, positive: Iterable[Any], negative: Iterable[Any] = ()) -> np.ndarray:
         """(dim,) float32 of length 1: from the mean of the ids `negative` (the origin, if none) to that of `positive`."""
-        plus, minus = list(positive), list(negative)
-        vector = self.mean(plus).astype(np.float64) - (self.mean(minus) if minus else 0)
+        plus, minus = listed(positive), listed(negative)
+        vector = self.mean(plus).astype(np.float64) - (self.mean(minus) if len(minus) else 0)
         return directions.unit(vector, f"The direction from {quote_some(minus) or 'the origin'} to {quote_some(plus)}")
 
     def trend(self, values: Any) -> np.ndarray:
@@ -268,6 +143,44 @@ class Embeddings(VectorTable):
         alignment.warn_if_wider(self.dim)
         return self._changed(alignment.apply(self.vectors, num_threads=num_threads), aligned_to=alignment.describe())
 
+    # ---- size -----------------------------------------------------------------------------------------------------
+
+    def compress(
+        self,
+        dimensions: int | None = None,
+        storage: str = "int8",
+        *,
+        subspaces: int | None = None,
+        rescore: str | None = None,
+        oversample: float | None = None,
+        random_state: int = 0,
+        num_threads: int | None = None,
+    ) -> CompressedEmbeddings:
+        """These embeddings in fewer bytes, as codes that `nearest` and `neighbours` search directly.
+
+        dimensions : how many are kept: the leading ones, where these carry as much as any, or those of the principal axes, to
+            which the vectors are then turned (see `CompressedEmbeddings.to_space`). None for all.
+        storage : what is kept of a vector of d dimensions, beside what is there once for all:
+            "float32", "float16" : 4 d and 2 d bytes;
+            "int8" : d bytes and a length (2 bytes). 255 steps a dimension over its range among the directions;
+            "int4" : d / 2 bytes and a length. 16 steps a dimension, of vectors that were turned at random to be nearly normal;
+            "pq" : `subspaces` bytes and a length. Product quantisation: the nearest of 256 centres of each subspace;
+            "binary" : d / 8 bytes and a length. Signs of the vectors turned at random; lists are proposed by how many signs
+                differ and scored again by the signs with their lengths.
+        subspaces : of "pq"; one for each 4 dimensions by default.
+        rescore : "float32" or "float16" keeps whole vectors beside the codes, memory-mapped when loaded: of `oversample` · k
+            that the codes propose, the best k by these are listed with their exact scores.
+        oversample : how many times k codes propose where lists are scored again; 4 by default, 20 for "binary".
+        random_state : of turns and codebooks. The same bytes for any number of threads.
+
+        Without `rescore` lists are exactly those of `decompress()`, but for "binary". Raises `ParameterError` for a wrong
+        argument, such as more dimensions than there are, and `DataError` where "pq" has fewer than 256 rows to learn from.
+        """
+        from recsys.embeddings.compression import Compression, compress_embeddings  # they are made of this class
+
+        settings = Compression(dimensions, storage, subspaces, rescore, oversample, random_state)
+        return compress_embeddings(self, settings, num_threads)
+
     # ---- map ----------------------------------------------------------------------------------------------------
 
     def map(
@@ -303,9 +216,3 @@ class Embeddings(VectorTable):
             self, method, metric=metric, ids=ids, like=like, n_neighbors=n_neighbors, min_dist=min_dist,
             random_state=random_state, num_threads=num_threads,
         )  # fmt: skip
-
-
-def _cosine(x: np.ndarray, y: np.ndarray) -> Any:
-    lengths = np.linalg.norm(x, axis=-1) * np.linalg.norm(y, axis=-1)
-    with np.errstate(invalid="ignore"):
-        return np.einsum("...j,...j->...", x, y) / lengths

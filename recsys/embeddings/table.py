@@ -1,6 +1,6 @@
 """`VectorTable`: ids with a vector each, checked, and their files; what `Embeddings` operates on.
 
-May import errors, ids, storage and this room's formats.
+May import errors, ids, storage, the indexes of retrieval and this room's formats.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
 from recsys.embeddings import formats
 from recsys.errors import DataError, ParameterError, quote_some
 from recsys.ids import IdMap
+from recsys.retrieval.approximate import Indexes
 from recsys.storage import Stored, id_table, open_stored, read_ids, write_stored
 
 __all__ = ["VectorTable"]
@@ -31,6 +32,7 @@ class VectorTable:
     ids: IdMap
     vectors: np.ndarray
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    indexes: Indexes = field(default_factory=Indexes)
 
     def __post_init__(self) -> None:
         given = np.asarray(self.vectors)
@@ -69,18 +71,28 @@ class VectorTable:
     def __getitem__(self, wanted: Any) -> Any:
         """The vector (dim,) of one id, or the Embeddings of a list of ids. Raises `UnknownIdError`."""
         if isinstance(wanted, (str, int, np.integer)):
-            return self.vectors[self.ids.position(wanted)]
+            vector = self.vectors_at(np.array([self.ids.position(wanted)]))[0]
+            vector.flags.writeable = False
+            return vector
         return self.take(wanted)
+
+    def vectors_at(self, positions: np.ndarray) -> np.ndarray:
+        """(m, dim) float32: the vectors of rows given by position."""
+        return np.asarray(self.vectors[positions])
 
     def take(self, ids: Any, *, unknown: str = "raise") -> Self:
         """The Embeddings of some ids, in the order given; unknown ones raise `UnknownIdError`, or are passed over ("skip")."""
+        positions = self._positions_to_take(ids, unknown)
+        return type(self)(self.ids.subset(positions), self.vectors[positions], self.provenance)
+
+    def _positions_to_take(self, ids: Any, unknown: str) -> np.ndarray:
         if unknown not in ("raise", "skip"):
             raise ParameterError(f"`unknown` must be 'raise' or 'skip'. Got {unknown!r}.")
         positions = self.ids.positions(ids, unknown="raise" if unknown == "raise" else "ignore")
         positions = positions[positions >= 0]
         if len(np.unique(positions)) < len(positions):
             raise DataError(f"Each {self.ids.name} can be taken once only.")
-        return type(self)(self.ids.subset(positions), self.vectors[positions], self.provenance)
+        return positions
 
     @cached_property
     def fingerprint(self) -> str:
@@ -95,7 +107,10 @@ class VectorTable:
     # ---- files --------------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Writes a directory of kind "embeddings" (see `recsys.storage`). An existing path is refused unless `overwrite`."""
+        """Writes a directory of kind "embeddings" (see `recsys.storage`), indexes in folders of `indexes/`.
+
+        An existing path is refused unless `overwrite`; its indexes go with it.
+        """
         write_stored(
             path,
             "embeddings",
@@ -103,18 +118,27 @@ class VectorTable:
             tables={"ids": id_table(self.ids)},
             attributes={"n": len(self), "dim": self.dim},
             provenance=self.provenance,
+            parts={f"indexes/{name}": index.save for name, index in self.indexes.items()},
             overwrite=overwrite,
         )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, verify: bool = True) -> Self:
         """Opens a directory written by `save`; the vectors are memory-mapped. Raises `FormatError` that names what is wrong."""
-        return cls.from_stored(open_stored(path, "embeddings", verify=verify))
+        return cls.from_stored(open_stored(path, "embeddings", verify=verify), verify=verify)
 
     @classmethod
-    def from_stored(cls, stored: Stored) -> Self:
-        """The embeddings in an opened directory."""
-        return cls(read_ids(stored, "ids"), stored.array("vectors"), stored.provenance)
+    def from_stored(cls, stored: Stored, *, verify: bool = True) -> Self:
+        """The embeddings in an opened directory. Indexes are opened, and checked if `verify`, when they are asked for."""
+        if "compressed" in stored.attributes:
+            from recsys.embeddings.compression.compressed import compressed_from_stored  # it is made of this class
+
+            ids = read_ids(stored, "ids")
+            return cast(
+                Self, compressed_from_stored(stored, ids, stored.attributes["compressed"], provenance=stored.provenance)
+            )
+        indexes = Indexes.in_folder(stored.path / "indexes", verify=verify)
+        return cls(read_ids(stored, "ids"), stored.array("vectors"), stored.provenance, indexes)
 
     def to_file(self, path: str | os.PathLike[str], format: str | None = None, *, overwrite: bool = False) -> None:
         """Writes an open format, told by the suffix of `path` unless named: see `recsys.embeddings.formats`.

@@ -173,8 +173,10 @@ class VersionComparison:
                 way = "above" if is_most else "below"
                 yield f"{measure} is {value:.4f}, {way} {limit:g} ({_MEANINGS[measure].format(k=self.k)})"
 
-    def to_dict(self, *, n_moved: int = 10) -> dict[str, Any]:
-        """What a report needs, as JSON has it: measures with intervals, alignment, spectrum, groups, what moved most."""
+    def to_dict(self, *, n_moved: int = 10, n_ids: int = 100) -> dict[str, Any]:
+        """What a report needs, as JSON has it: measures with intervals, alignment, spectrum, groups, what moved most, and up to
+        `n_ids` of the ids that are gone, and of the new ones.
+        """
         report = {
             "ids": self.before.ids.name,
             "k": self.k,
@@ -187,6 +189,8 @@ class VersionComparison:
             "alignment": self.alignment.describe(),
             "spectrum": _records(self.spectrum()),
             "moved": _records(self.moved(n_moved)),
+            "gone": self.gone.to_arrow().slice(0, n_ids).to_pylist(),
+            "new": self.new.to_arrow().slice(0, n_ids).to_pylist(),
         }
         return report | ({"groups": _records(self.by_group())} if "group" in self.per_id else {})
 

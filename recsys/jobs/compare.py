@@ -18,7 +18,7 @@ from recsys.interactions import Interactions
 from recsys.jobs.places import refuse_collisions
 from recsys.jobs.report import Clock, counted, json_ready, seconds_in_words, write_json
 from recsys.jobs.terminal import print_table, say
-from recsys.model import Model
+from recsys.model import RankingModel, load_model
 from recsys.storage import write_file
 
 __all__ = ["ComparedModels", "compare", "gate_failures", "model_names"]
@@ -181,7 +181,7 @@ def _results(
     judged_on = Interactions.load(test)
     events = None if fold_in is None else Interactions.load(fold_in)
     for name, path in paths.items():
-        model = Model.load(path)
+        model: RankingModel = load_model(path)
         if events is not None:
             model = model.fold_in(events, unknown="skip", num_threads=num_threads)
         yield name, evaluate_model(model, judged_on, num_threads=num_threads, progress=progress, **settings)

@@ -26,6 +26,10 @@ from recsys.storage import write_file
 __all__ = ["ComparedVersions", "compare"]
 
 
+# Ids of those that are gone, or new, that are printed; the report has more.
+_SHOWN = 10
+
+
 @dataclass(frozen=True)
 class ComparedVersions:
     """Two versions held against each other. `report` is also what the file `output` holds.
@@ -55,6 +59,11 @@ class ComparedVersions:
             for row in self.report["moved"]
         ]
         print_table(("id", "moved by", "was near", "is near"), moved, title="What moved most")
+        for what, number in (("gone", "n_before"), ("new", "n_after")):
+            if some := self.report[what]:
+                measures = self.report["measures"]
+                more = int(measures[number] - measures["n_shared"]) - len(some[:_SHOWN])
+                say(f"{what.capitalize()}: {_in_words(some[:_SHOWN])}{f' and {more:,} more' if more else ''}.")
         say(alignment_in_words(self.report["alignment"], self.before))
         say(f"{f'Wrote {self.output}. ' if self.output else ''}Compared in {seconds_in_words(self.seconds)}.")
 
@@ -93,7 +102,7 @@ def compare(
     with contextlib.ExitStack() as stack:
         # Entered first, so that a place that can not be written to is refused before the work.
         temporary = stack.enter_context(write_file(output, overwrite=overwrite)) if output else None
-        old, new = (_version(path, side) for path in (before, after))
+        old, new = _versions(before, after, side)
         sampled = {} if sample is None and not everything else {"sample": sample}
         by_id = None if groups is None else _groups(groups, group_by, _ids(old))
         found = compare_versions(
@@ -116,9 +125,16 @@ def _report(found: VersionComparison, paths: tuple[str, str], gate: Mapping[str,
     return dict(json_ready({"paths": places, "gate": gate, "summary": summary, **content}))
 
 
-def _version(path: str, side: str | None) -> Model | Embeddings:
-    opened = open_source(path)
-    return opened if side is None else embeddings_of(opened, side, path)
+def _versions(before: str, after: str, side: str | None) -> list[Model | Embeddings]:
+    """Two models, or two embeddings: those of one side when it is named, or when the other version is embeddings."""
+    opened = [open_source(path) for path in (before, after)]
+    mixed = isinstance(opened[0], Embeddings) != isinstance(opened[1], Embeddings)
+    if side is None and not mixed:
+        return opened
+    return [
+        version if mixed and isinstance(version, Embeddings) else embeddings_of(version, side, path)
+        for version, path in zip(opened, (before, after), strict=True)
+    ]
 
 
 def _ids(version: Model | Embeddings) -> IdMap:

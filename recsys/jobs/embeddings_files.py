@@ -12,7 +12,7 @@ from recsys.jobs.report import Clock, bytes_in_words, seconds_in_words, size_of
 from recsys.jobs.terminal import say
 from recsys.storage import refuse_existing
 
-__all__ = ["EmbeddingsWritten", "export", "import_"]
+__all__ = ["EmbeddingsWritten", "export", "import_", "written"]
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ def export(
     clock, chosen = Clock(), format_of(output, format, reading=False)
     places = places_of(output, format)
     refuse_collisions(places, [source])
-    embeddings = embeddings_of(open_source(source), side, source, biases=True)
+    embeddings = embeddings_of(open_source(source, biases=True), side, source, biases=True)
     embeddings.to_file(output, format, overwrite=overwrite)
-    return _written(embeddings, [str(place) for place in places], chosen, clock)
+    return written(embeddings, output, chosen, clock)
 
 
 def import_(
@@ -63,9 +63,11 @@ def import_(
     refuse_existing(output, "embeddings", overwrite=overwrite)
     embeddings = Embeddings.from_file(file, format, name=id_name, integer_ids=integer_ids)
     embeddings.save(output, overwrite=overwrite)
-    return _written(embeddings, [output], "directory", clock)
+    return written(embeddings, output, "directory", clock)
 
 
-def _written(embeddings: Embeddings, outputs: list[str], format: str, clock: Clock) -> EmbeddingsWritten:
+def written(embeddings: Embeddings, output: str, format: str, clock: Clock) -> EmbeddingsWritten:
+    """What was written to `output` in a format of `recsys.embeddings.formats`, or as a "directory"."""
+    outputs = [output] if format == "directory" else [str(place) for place in places_of(output, format)]
     size = sum(size_of(place) for place in outputs)
     return EmbeddingsWritten(outputs, format, len(embeddings), embeddings.dim, embeddings.ids.is_integer, size, clock.seconds)

@@ -29,12 +29,21 @@ class Nearest:
         print_table(("rank", "id", self.metric), rows)
 
 
-def nearest(source: str, *, ids: Sequence[str], k: int = 10, metric: str = "cosine", side: str | None = None) -> Nearest:
-    """The `k` ids nearest to one of `source`, or to the mean of several. Ids are as typed."""
+def nearest(
+    source: str,
+    *,
+    ids: Sequence[str],
+    k: int = 10,
+    metric: str | None = None,
+    index: str = "exact",
+    side: str | None = None,
+) -> Nearest:
+    """The `k` ids nearest to one of `source`, or to the mean of several; ids as typed, `index` one that lies beside it."""
     embeddings = embeddings_of(open_source(source), side, source)
     wanted = parse_ids(tuple(ids), embeddings, source)
     words = str(wanted[0]) if len(wanted) == 1 else f"the mean of {', '.join(map(str, wanted))}"
-    return Nearest(words, metric, _records(embeddings.nearest(wanted, k, metric=metric)))
+    found = embeddings.nearest(wanted, k, metric=metric, index=index)
+    return Nearest(words, metric or embeddings.metric_of(index), _records(found))
 
 
 def analogy(

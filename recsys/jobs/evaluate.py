@@ -23,7 +23,7 @@ from recsys.jobs.places import refuse_collisions
 from recsys.jobs.report import Clock, counted, json_ready, seconds_in_words, write_json
 from recsys.jobs.table_files import read_features, read_titles
 from recsys.jobs.terminal import print_table, say
-from recsys.model import Model
+from recsys.model import RankingModel, load_model
 from recsys.storage import write_file
 
 __all__ = ["Evaluation", "evaluate"]
@@ -127,15 +127,15 @@ class _Judge:
     progress: bool
     settings: Mapping[str, Any]
 
-    def model(self, path: str) -> tuple[Model, int]:
+    def model(self, path: str) -> tuple[RankingModel, int]:
         """The model of a directory after the fold-in, and how many pairs of that it could not use."""
-        loaded = Model.load(path)
+        loaded: RankingModel = load_model(path)
         if self.fold_in is None:
             return loaded, 0
         loaded = loaded.fold_in(self.fold_in, unknown="skip", num_threads=self.num_threads)
         return loaded, int(loaded.provenance["folded_in"]["left_out"])
 
-    def result(self, model: Model, **more: Any) -> EvaluationResult:
+    def result(self, model: RankingModel, **more: Any) -> EvaluationResult:
         """What `recsys.evaluate` finds; `more`: what it is asked for this model alone."""
         settings = {**self.settings, **more}
         return evaluate_model(model, self.test, num_threads=self.num_threads, progress=self.progress, **settings)
@@ -155,7 +155,7 @@ def _lists_are_handy(metrics: str | Sequence[str] | None) -> bool:
     return metrics is None or 0 < deepest_cutoff(parse_metrics(metrics)) <= LARGEST_DEPTH
 
 
-def _features(model: Model, test: Interactions, user_file: str | None, item_file: str | None) -> dict[str, pd.DataFrame]:
+def _features(model: RankingModel, test: Interactions, user_file: str | None, item_file: str | None) -> dict[str, pd.DataFrame]:
     files: dict[str, tuple[str | None, IdMap]] = {
         "user_features": (user_file, test.users),
         "item_features": (item_file, model.items),

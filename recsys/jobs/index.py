@@ -1,4 +1,7 @@
-"""`recsys index`: an approximate index of a model's items, its parameters chosen by measurement, saved beside the model."""
+"""`recsys index`: an approximate index of a model's items or of embeddings, its parameters chosen by measurement.
+
+It is saved beside what it was built from.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recsys.embeddings import Embeddings
+from recsys.errors import ParameterError
+from recsys.jobs.embeddings_sources import open_source
 from recsys.jobs.report import Clock, bytes_in_words, counted, seconds_in_words
 from recsys.jobs.terminal import print_table, say
-from recsys.model import Model
 from recsys.retrieval.approximate.stored import require_name
 from recsys.storage import refuse_existing
 
@@ -29,29 +34,41 @@ class IndexWritten:
 
     def show(self) -> None:
         """A sentence, what was measured, and which search to use, on standard output."""
-        say(f"Wrote {self.output}: {counted(self.index['n_items'], 'item')}, in {seconds_in_words(self.seconds)}.")
+        what = "vector" if "metric" in self.index else "item"
+        say(f"Wrote {self.output}: {counted(self.index['n_items'], what)}, in {seconds_in_words(self.seconds)}.")
         show_index(self.name, self.index)
 
 
 def index(
-    model: str,
+    source: str,
     *,
     kind: str = "auto",
     name: str | None = None,
+    metric: str | None = None,
     overwrite: bool = False,
     **options: Any,
 ) -> IndexWritten:
-    """Builds an index of the model directory `model` and writes it to its folder `indexes/NAME`.
+    """Builds an index of the model or embeddings in the directory `source` and writes it to its folder `indexes/NAME`.
 
     name : by default the kind as it was asked for.
-    options : as `Model.build_index` has them.
+    metric : of embeddings: what makes near. A model's items are searched by inner product, as it scores them.
+    options : as `Model.build_index` and `Embeddings.build_index` have them.
     """
     clock = Clock()
-    loaded = Model.load(model)
+    if Path(source).is_file():
+        raise ParameterError(
+            f"{source} is a file; an index lies in a directory beside what it was built from. "
+            "Hint: recsys embeddings import makes a directory of it."
+        )
+    opened = open_source(source)
     name = kind if name is None else require_name(name)
-    place = Path(model) / "indexes" / name
+    place = Path(source) / "indexes" / name
     refuse_existing(place, "index", overwrite=overwrite)
-    built = loaded.build_index(kind, name=name, **options).indexes[name]
+    if metric is not None:
+        if not isinstance(opened, Embeddings):
+            raise ParameterError(f"`metric` is for embeddings, and {source} holds a model, which scores by inner product.")
+        options["metric"] = metric
+    built = opened.build_index(kind, name=name, **options).indexes[name]
     built.save(place, overwrite=overwrite)
     return IndexWritten(str(place), name, built.describe(), clock.seconds)
 
@@ -66,6 +83,8 @@ def show_index(name: str, found: dict[str, Any]) -> None:
         ("size", bytes_in_words(found["bytes"]), "–"),
         ("time to build", seconds_in_words(found["build_seconds"]), "–"),
     ]
-    print_table(("", f"index {name}: {found['kind']}, {found['reduction']}", "exact"), rows)
-    say(f"Recall: mean over {counted(found['n_queries'], 'user')} that parameters were not chosen by, with its 95 % interval.")
+    metric = f", by {found['metric']}" if "metric" in found else ""
+    print_table(("", f"index {name}: {found['kind']}, {found['reduction']}{metric}", "exact"), rows)
+    queries = counted(found["n_queries"], "id" if metric else "user")
+    say(f"Recall: mean over {queries} that parameters were not chosen by, with its 95 % interval.")
     say(found["advice"])

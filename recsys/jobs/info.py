@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recsys.embeddings import Embeddings, is_store
+from recsys.features import Column, Features
+from recsys.jobs.embeddings_store import StoreContents, store_contents
 from recsys.jobs.index import show_index
 from recsys.jobs.report import Clock, bytes_in_words, seconds_in_words
 from recsys.jobs.terminal import print_table, say
 from recsys.model import Model
-from recsys.storage import Stored, open_stored
+from recsys.storage import Stored, kind_in_words, open_stored
 
 __all__ = ["Contents", "info"]
 
@@ -20,7 +23,8 @@ __all__ = ["Contents", "info"]
 class Contents:
     """What a directory holds. `intact` is always true: a damaged directory raises `FormatError` instead.
 
-    indexes : of a model, by name: what `ItemIndex.describe` says, and whether it is stale: the model changed since.
+    indexes : of a model or embeddings, by name: what `ItemIndex.describe` says, and whether it is stale: others changed since.
+    features : of users and items, by folder: a row for each column: its name, kind, how many features, and some of them.
     """
 
     path: str
@@ -33,10 +37,11 @@ class Contents:
     intact: bool
     seconds: float
     indexes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    features: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def show(self) -> None:
         """Three tables and a sentence on standard output."""
-        say(f"{self.path} holds a {self.kind} of {bytes_in_words(self.bytes)}, written {self.created}.")
+        say(f"{self.path} holds {kind_in_words(self.kind)} of {bytes_in_words(self.bytes)}, written {self.created}.")
         if self.kind == "index":
             show_index(Path(self.path).name, self.attributes)
         else:
@@ -47,13 +52,19 @@ class Contents:
         for name, found in self.indexes.items():
             show_index(name, found)
             if found["stale"]:
-                say(f"The index {name} is stale: the model's items changed since it was built. recsys index builds it again.")
-        more = " and those of its indexes" if self.indexes else ""
+                say(f"The index {name} is stale: the vectors changed since it was built. recsys index builds it again.")
+        for name, columns in self.features.items():
+            rows = [tuple(column.values()) for column in columns]
+            print_table(("column", "kind", "features", "such as"), rows, title=name.removeprefix("history_").replace("_", " "))
+        parts = [name for name, there in (("indexes", self.indexes), ("features", self.features)) if there]
+        more = f" and those of its {' and '.join(parts)}" if parts else ""
         say(f"Intact: all {len(self.files)} files{more} match their SHA-256 (checked in {seconds_in_words(self.seconds)}).")
 
 
-def info(path: str) -> Contents:
-    """Opens and verifies a directory. Raises `FormatError` that names what is wrong."""
+def info(path: str) -> Contents | StoreContents:
+    """Opens and verifies a directory, or the latest version of a store. Raises `FormatError` that names what is wrong."""
+    if is_store(path):
+        return store_contents(path)
     clock = Clock()
     stored = open_stored(path)
     for name in stored.files:
@@ -71,15 +82,36 @@ def info(path: str) -> Contents:
         stored.files,
         stored.provenance,
         intact=True,
-        indexes=_indexes(stored) if stored.kind == "model" else {},
+        indexes=_indexes(stored),
+        features=_features(stored),
         seconds=clock.seconds,
     )
 
 
 def _indexes(stored: Stored) -> dict[str, dict[str, Any]]:
-    model = Model.from_stored(stored)
-    fingerprint = model.item_embeddings.fingerprint
-    return {name: found.describe() | {"stale": found.fingerprint != fingerprint} for name, found in model.indexes.items()}
+    if stored.kind == "embeddings":
+        embeddings = Embeddings.from_stored(stored)
+        indexes = embeddings.indexes
+    elif stored.kind == "model" and stored.attributes.get("form", "vectors") == "vectors":
+        model = Model.from_stored(stored)
+        embeddings, indexes = model.item_embeddings, model.indexes
+    else:
+        return {}
+    fingerprint = embeddings.fingerprint
+    return {name: found.describe() | {"stale": found.fingerprint != fingerprint} for name, found in indexes.items()}
+
+
+def _features(stored: Stored) -> dict[str, list[dict[str, Any]]]:
+    folders = [name for name in stored.attributes if name.endswith(("user_features", "item_features"))]
+    opened = {name: Features.load(stored.path / name) for name in folders}
+    if stored.kind == "features":
+        opened["features"] = Features.from_stored(stored)
+    return {name: [_column_row(column) for column in features.columns] for name, features in opened.items()}
+
+
+def _column_row(column: Column) -> dict[str, Any]:
+    some = ", ".join(column.labels[:4]) + (", …" if column.n_features > 4 else "")
+    return {"column": column.name, "kind": column.kind, "features": column.n_features, "such_as": some}
 
 
 def _file_row(name: str, entry: dict[str, Any]) -> tuple[str, str, str]:

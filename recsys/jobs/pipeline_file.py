@@ -2,6 +2,11 @@
 
 A section is a job; its keys are the options of the command of that name, with hyphens or underscores; paths are relative to
 the folder of the file. What the sections mean together is the work of `pipeline_plan`.
+
+[train] and [retrain] take align_to and warm_start, each the path of an earlier model that this pipeline does not write: such
+as a copy of last night's, or one that was published. [retrain] trains as [train] does but for the keys that it has itself,
+setting by setting. With warm_start in [train], a model that is evaluated starts from one that may know the test events;
+in [retrain] alone it does not.
 """
 
 from __future__ import annotations
@@ -113,6 +118,7 @@ def _names(value: Any, folder: Path) -> list[str]:
 TEXT, TABLE, FLAG = _typed(str, "a text"), _typed(dict, "a table"), _typed(bool, "true or false")
 COUNT, POSITIVE = _whole(0), _whole(1)
 NUMBER = _typed((int, float), "a number")
+EARLIER = {"align_to": _path, "warm_start": _path}
 CORE = {"min_user_interactions": COUNT, "min_item_interactions": COUNT}
 
 SECTIONS: dict[str, dict[str, Kind]] = {
@@ -131,6 +137,15 @@ SECTIONS: dict[str, dict[str, Kind]] = {
         "rejects": _path,
         "min_weight": NUMBER,
         **CORE,
+        "item_features": _path,
+        "user_features": _path,
+        "item_features_id": TEXT,
+        "user_features_id": TEXT,
+        "feature_columns": _names,
+        "multi_valued": TABLE,
+        "bins": TABLE,
+        "categories": _names,
+        "missing_features": _one_of("raise", "zero"),
     },
     "filter": {"output": _path, "min_weight": NUMBER, "max_weight": NUMBER, "since": _moment, "until": _moment, **CORE},
     "split": {
@@ -145,7 +160,7 @@ SECTIONS: dict[str, dict[str, Kind]] = {
         "unseen": _one_of("keep", "drop"),
         "random_state": COUNT,
     },
-    "train": {"output": _path, "trainer": TEXT, "set": TABLE, "config": _path},
+    "train": {"output": _path, "trainer": TEXT, "set": TABLE, "config": _path, **EARLIER},
     "evaluate": {
         "output": _path,
         "test": _path,
@@ -153,7 +168,7 @@ SECTIONS: dict[str, dict[str, Kind]] = {
         "metrics": _names,
         "overlap": _one_of("raise", "drop", "keep"),
     },
-    "retrain": {"output": _path},
+    "retrain": {"output": _path, "set": TABLE, **EARLIER},
     "recommend": {
         "output": _path_or_url,
         "table": TEXT,

@@ -55,11 +55,6 @@ class _Flow:
     fold_in: str | None = None
     model: str = ""
 
-    @property
-    def configurations(self) -> list[str]:
-        """The file that the trainer is configured by, if there is one."""
-        return [self.training["config"]] if "config" in self.training else []
-
     def place(self, name: str) -> str:
         """Where something goes that the file names no place for."""
         return str(self.work / name)
@@ -73,7 +68,7 @@ def plan_steps(file: PipelineFile) -> list[Step]:
         for number, section in enumerate(sections, start=1):
             job, arguments, inputs, outputs = _PLANNERS[name](dict(section.values), flow)
             title = name if number == 1 else f"{name}-{number}"
-            steps.append(Step(title, job, arguments, _compared(name, section, flow), inputs, outputs))
+            steps.append(Step(title, job, arguments, _compared(name, section, file), inputs, outputs))
     _refuse_collisions(steps)
     return steps
 
@@ -87,6 +82,7 @@ def _ingest(section: dict[str, Any], flow: _Flow) -> _Planned:
         raise ParameterError("[ingest] needs the key source, the path of a log or a list of them.")
     flow.dataset = flow.train = section.setdefault("output", flow.place("dataset"))
     read = [file.name for file in find_files(section["source"], section.get("format"))]
+    read += [section[name] for name in ("item_features", "user_features") if name in section]
     return ingest, section, read, [flow.dataset, *([section["rejects"]] if "rejects" in section else [])]
 
 
@@ -112,10 +108,19 @@ def _split(section: dict[str, Any], flow: _Flow) -> _Planned:
 
 def _train(section: dict[str, Any], flow: _Flow) -> _Planned:
     section["settings"] = section.pop("set", {})
-    configured_trainer(section.get("trainer"), section["settings"], section.get("config"))
-    flow.training = dict(section)
-    flow.model = section.setdefault("output", flow.place("model"))
-    return train, {"dataset": flow.train, **section}, [flow.train, *flow.configurations], [flow.model]
+    flow.training = {key: value for key, value in section.items() if key != "output"}
+    read = [flow.train, *_training_files("train", flow.training)]
+    flow.model = section.get("output", flow.place("model"))
+    return train, {"dataset": flow.train, **flow.training, "output": flow.model}, read, [flow.model]
+
+
+def _training_files(name: str, training: dict[str, Any]) -> list[str]:
+    """What is read beside the data. Raises what is wrong with the trainer's settings, or with the earlier models' paths."""
+    configured_trainer(training.get("trainer"), training["settings"], training.get("config"))
+    for key in ("align_to", "warm_start"):
+        if key in training and not Path(training[key]).exists():
+            raise DataError(f"[{name}] names an earlier model that does not exist: {key} = {training[key]}.")
+    return [training[key] for key in ("config", "align_to", "warm_start") if key in training]
 
 
 def _evaluate(section: dict[str, Any], flow: _Flow) -> _Planned:
@@ -131,9 +136,11 @@ def _evaluate(section: dict[str, Any], flow: _Flow) -> _Planned:
 
 
 def _retrain(section: dict[str, Any], flow: _Flow) -> _Planned:
-    flow.model = section.get("output", flow.place("model-all"))
-    read = [flow.dataset, *flow.configurations]
-    return train, {"dataset": flow.dataset, **flow.training, "output": flow.model}, read, [flow.model]
+    flow.model = section.pop("output", flow.place("model-all"))
+    settings = flow.training["settings"] | section.pop("set", {})
+    training = flow.training | section | {"settings": settings}
+    read = [flow.dataset, *_training_files("retrain", training)]
+    return train, {"dataset": flow.dataset, **training, "output": flow.model}, read, [flow.model]
 
 
 def _recommend(section: dict[str, Any], flow: _Flow) -> _Planned:
@@ -161,10 +168,11 @@ _PLANNERS: dict[str, Callable[[dict[str, Any], _Flow], _Planned]] = {
 }
 
 
-def _compared(name: str, section: Section, flow: _Flow) -> dict[str, Any]:
+def _compared(name: str, section: Section, file: PipelineFile) -> dict[str, Any]:
     """What makes a step another one from one run to the next, besides its inputs."""
     if name == "retrain":
-        return {**section.written, **{key: value for key, value in flow.training.items() if key != "output"}}
+        trained = {key: value for key, value in file.sections["train"][0].written.items() if key != "output"}
+        return {"train": trained, **section.written}
     return section.written
 
 

@@ -29,7 +29,7 @@ from recsys.jobs.places import refuse_collisions
 from recsys.jobs.report import Clock, bytes_in_words, counted, seconds_in_words
 from recsys.jobs.table_files import known_rows, read_pairs, read_rules
 from recsys.jobs.terminal import Interrupted, say
-from recsys.model import Model
+from recsys.model import RankingModel, load_model
 from recsys.progress import show_progress
 from recsys.recommending import Recommender
 from recsys.recommending.reasons import reason_type
@@ -118,7 +118,7 @@ def recommend(
     refuse_collisions(places, [path for path in paths.values() if path != STANDARD_INPUT])
     check_output(output, table, partition_rows)
     with _destination(output, table, partition_rows, overwrite=overwrite) as place:
-        loaded = Model.load(model)
+        loaded = load_model(model)
         moment = _moment(at, item_rules, place.left if resume else None)
         settings = {"k": k, "exclude_seen": not include_seen, "unknown": unknown, "index": index, "at": moment, **options}
         lists = _lists(loaded, paths, unknown)
@@ -186,7 +186,7 @@ def _moment(at: Any, item_rules: str | None, left: Mapping[str, Any] | None) -> 
     return (left or {}).get("at") or now()
 
 
-def _lists(model: Model, paths: Mapping[str, str | None], unknown: str) -> dict[str, Any]:
+def _lists(model: RankingModel, paths: Mapping[str, str | None], unknown: str) -> dict[str, Any]:
     """What the files hold, as `Model.recommender` takes it."""
     users, items = model.users, model.items
     lists: dict[str, Any] = {}
@@ -209,7 +209,7 @@ def _lists(model: Model, paths: Mapping[str, str | None], unknown: str) -> dict[
 
 
 def _key(
-    model: Model, recommender: Recommender, paths: Mapping[str, str | None], settings: Mapping[str, Any]
+    model: RankingModel, recommender: Recommender, paths: Mapping[str, str | None], settings: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What the lists depend on, for JSON."""
     key = dict(settings)

@@ -15,7 +15,7 @@ from recsys.jobs.locks import held
 from recsys.jobs.places import refuse_collisions
 from recsys.jobs.report import Clock, bytes_in_words, counted, seconds_in_words
 from recsys.jobs.terminal import print_table, say
-from recsys.model import Model
+from recsys.model import load_model
 from recsys.storage import write_file
 
 __all__ = ["SimilarItems", "SimilarItemsWritten", "similar", "similar_to_all"]
@@ -36,7 +36,7 @@ class SimilarItems:
 
 def similar(model: str, item: str, *, k: int = 10) -> SimilarItems:
     """The `k` items nearest to `item` (as typed: it is read as the model's type of id)."""
-    loaded = Model.load(model)
+    loaded = load_model(model)
     item_id = parse_id(item, loaded.items, model)
     frame = loaded.similar_items([item_id], k)
     columns = {"item_id": frame["similar_item_id"], "score": frame["score"], "rank": frame["rank"]}
@@ -76,7 +76,7 @@ def similar_to_all(
     clock, suffix, place = Clock(), require_suffix(output), Path(output)
     refuse_collisions([output], [model])
     with held(place), write_file(place, overwrite=overwrite) as temporary:
-        loaded = Model.load(model)
+        loaded = load_model(model)
         item_id = pa.int64() if loaded.items.is_integer else pa.string()
         schema = pa.schema([("item_id", item_id), ("similar_item_id", item_id), ("score", pa.float32()), ("rank", pa.int32())])
         rows_an_item = min(k, len(loaded.items))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recsys.embeddings.alignment import shared_positions
 from recsys.errors import ParameterError
 from recsys.evaluation import EarlyStopping
 from recsys.interactions import Interactions
@@ -16,9 +17,9 @@ from recsys.jobs.embeddings_align import alignment_in_words, open_reference
 from recsys.jobs.places import refuse_collisions
 from recsys.jobs.report import Clock, bytes_in_words, counted, seconds_in_words, size_of
 from recsys.jobs.terminal import Interrupted, say
-from recsys.model import Model
+from recsys.model import Model, RankingModel
 from recsys.storage import refuse_existing
-from recsys.trainers import Trainer, make_trainer, read_configuration
+from recsys.trainers import AnyTrainer, make_trainer, read_configuration
 
 __all__ = ["DEFAULT_TRAINER", "ModelWritten", "checkpoint_path", "configured_trainer", "train"]
 
@@ -37,6 +38,7 @@ class ModelWritten:
     n_interactions: int
     bytes: int
     seconds: float
+    warm_start: str | None = None
     aligned_to: str | None = None
     alignment: dict[str, Any] | None = None
 
@@ -45,7 +47,7 @@ class ModelWritten:
         say(
             f"Wrote {self.output}: {self.trainer} on {counted(self.n_users, 'user')} × {counted(self.n_items, 'item')}, "
             f"{counted(self.n_interactions, 'interaction')}, {bytes_in_words(self.bytes)}, "
-            f"in {seconds_in_words(self.seconds)}."
+            f"in {seconds_in_words(self.seconds)}{'' if self.warm_start is None else f', started from {self.warm_start}'}."
         )
         if self.aligned_to is not None and self.alignment is not None:
             say(alignment_in_words(self.alignment, self.aligned_to))
@@ -64,6 +66,7 @@ def train(
     patience: int | None = None,
     overlap: str | None = None,
     align_to: str | None = None,
+    warm_start: str | None = None,
     num_threads: int | None = None,
     overwrite: bool = False,
     progress: bool = False,
@@ -77,18 +80,22 @@ def train(
         best model is written.
     overlap : what becomes of pairs of `validation` that are trained on, as in `recsys.evaluate`.
     align_to : an earlier model, or its items' embeddings, that the new vectors are turned to (see `Model.align_to`).
+    warm_start : an earlier model of the same trainer and size, whose vectors known ids start from; a few epochs then do.
     """
     clock = Clock()
-    checkpoint = _places(output, [dataset, validation, config, align_to], overwrite)
+    checkpoint = _places(output, [dataset, validation, config, align_to, warm_start], overwrite)
     chosen = configured_trainer(trainer, settings, config, num_threads)
     options = {"metric": metric, "patience": patience, "overlap": overlap, "num_threads": num_threads}
     watch = _early_stopping(validation, resume, options)
     if watch:
         watch.refuse_unsuited(chosen)
+    if align_to is not None and not chosen.makes_embeddings:
+        raise ParameterError(f"`align_to` turns vectors, and models of the trainer {chosen.name!r} have none.")
     data = Interactions.load(dataset)
     reference = None if align_to is None else open_reference(align_to, data.items)
-    model = _fit(chosen, data, checkpoint, progress=progress, callback=watch, resume=resume)
-    if reference is not None:
+    start = None if warm_start is None else _earlier_model(warm_start, data)
+    model = _fit(chosen, data, checkpoint, progress=progress, callback=watch, resume=resume, warm_start=start)
+    if reference is not None and isinstance(model, Model):
         model = model.align_to(reference, num_threads=num_threads)
     model.save(output, overwrite=overwrite)
     return ModelWritten(
@@ -100,9 +107,18 @@ def train(
         data.n_interactions,
         size_of(output),
         clock.seconds,
+        warm_start,
         align_to,
         model.provenance["aligned_to"] if align_to else None,
     )
+
+
+def _earlier_model(path: str, data: Interactions) -> Model:
+    """The model to start from; refused when it has vectors for nothing that is trained on."""
+    model = Model.load(path)
+    for known, ids in ((model.users, data.users), (model.items, data.items)):
+        shared_positions(ids, known)
+    return model
 
 
 def _places(output: str, inputs: Sequence[str | None], overwrite: bool) -> Path:
@@ -113,7 +129,7 @@ def _places(output: str, inputs: Sequence[str | None], overwrite: bool) -> Path:
     return refuse_existing(checkpoint, "checkpoint", overwrite=True)
 
 
-def _fit(trainer: Trainer, data: Interactions, checkpoint: Path, *, resume: bool, **options: Any) -> Model:
+def _fit(trainer: AnyTrainer, data: Interactions, checkpoint: Path, *, resume: bool, **options: Any) -> RankingModel:
     """As the trainer fits; says what a checkpoint that was found, or is left, is good for."""
     if checkpoint.exists() and not resume:
         warnings.warn(
@@ -130,7 +146,7 @@ def _fit(trainer: Trainer, data: Interactions, checkpoint: Path, *, resume: bool
 
 def configured_trainer(
     name: str | None, settings: Mapping[str, object] | None, config: str | None = None, num_threads: int | None = None
-) -> Trainer:
+) -> AnyTrainer:
     """The trainer of a call: by name, or as the file `config` has it; `settings` go before those of the file.
 
     Raises `ParameterError` when both are given and differ.

@@ -20,6 +20,7 @@ __all__ = [
     "PANEL",
     "TILE_ROWS",
     "columns_in_panels",
+    "cross_rows",
     "gram_rows",
     "multiply",
     "pack_rows",
@@ -200,22 +201,25 @@ def multiply(rows, panels, begin, end, product):
 
 
 @kernel
-def rotate_rows(matrix, begin, end, panels):
-    """matrix[begin:end] = matrix[begin:end] @ axes, with the square matrix `axes` in `panels` by its columns."""
-    factors, panel = matrix.shape[1], panels.shape[2]
+def rotate_rows(matrix, begin, end, panels, turned_matrix, n_columns):
+    """turned_matrix[begin:end, :n_columns] = matrix[begin:end, :depth] @ axes; both matrices may be one.
+
+    panels : (m, depth, PANEL) with the `n_columns` columns of `axes`, which has `depth` rows.
+    """
+    factors, panel = panels.shape[1], panels.shape[2]
     width = panels.shape[0] * panel
     source = np.zeros((_ROTATED_ROWS, factors), np.float32)
     turned = np.empty((_ROTATED_ROWS, width), np.float32)
     for start in range(begin, end, _ROTATED_ROWS):
         count = min(_ROTATED_ROWS, end - start)
-        source[:count] = matrix[start : start + count]
+        source[:count] = matrix[start : start + count, :factors]
         for p in range(panels.shape[0]):
             for i in range(0, count, TILE_ROWS):
                 _set_tile(
                     source, i * factors, factors, 1, panels, p * factors * panel, panel, factors,
                     turned, i * width + p * panel, width,
                 )  # fmt: skip
-        matrix[start : start + count] = turned[:count, :factors]
+        turned_matrix[start : start + count, :n_columns] = turned[:count, :n_columns]
 
 
 @kernel
@@ -235,3 +239,56 @@ def gram_rows(matrix, begin, end, panels, total):
                         panels, p * depth * panel + i, 1, panel, panels, q * depth * panel, panel, stop - start,
                         total, (p * panel + i) * width + q * panel, width,
                     )  # fmt: skip
+
+
+@kernel
+def pack_side(matrix, rows, weights, begin, end, scales, panels):
+    """panels[p, k, j] = matrix[rows[begin + k], p · PANEL + j], times its weight if `scales`; 0 beyond. Returns Σ w entry².
+
+    weights : one a row, or none at all, which stands for ones.
+    """
+    width, n_columns, weighted = panels.shape[2], matrix.shape[1], len(weights) > 0
+    # A sum for each column: they are added up next to each other, and stay short.
+    squares = np.zeros((panels.shape[0], width), np.float32)
+    for k in range(end - begin):
+        row = matrix[rows[begin + k]]
+        weight = weights[begin + k] if weighted else np.float32(1)
+        factor = weight if scales else np.float32(1)
+        for p in range(n_columns // width):
+            for j in range(width):
+                value = row[p * width + j]
+                panels[p, k, j] = factor * value
+                squares[p, j] += weight * value * value
+        for p in range(n_columns // width, panels.shape[0]):
+            for j in range(width):
+                value = row[p * width + j] if p * width + j < n_columns else np.float32(0)
+                panels[p, k, j] = factor * value
+                squares[p, j] += weight * value * value
+    total = 0.0
+    for p in range(panels.shape[0]):
+        for j in range(width):
+            total += np.float64(squares[p, j])
+    return total
+
+
+@kernel
+def cross_rows(a, b, pairs, weights, begin, end, a_panels, b_panels, total):
+    """total += Σ w a[i]ᵀ b[j] over the pairs (i, j) of the rows of `pairs` (n, 2) from `begin` to `end`; Σ w ‖a‖², Σ w ‖b‖².
+
+    weights : (n,) float32, or empty for ones;  a_panels, b_panels : (m, _GRAM_ROWS, PANEL) scratch for the columns of each;
+    total : (≥ columns of a in whole tiles, panels of b · PANEL) float32.
+    """
+    depth, panel, width = a_panels.shape[1], a_panels.shape[2], total.shape[1]
+    a_squares, b_squares = 0.0, 0.0
+    for start in range(begin, end, depth):
+        stop = min(start + depth, end)
+        a_squares += pack_side(a, pairs[:, 0], weights, start, stop, True, a_panels)
+        b_squares += pack_side(b, pairs[:, 1], weights, start, stop, False, b_panels)
+        for q in range(b_panels.shape[0]):
+            for row in range(0, a.shape[1], TILE_ROWS):
+                p, i = row // panel, row % panel
+                _add_tile(
+                    a_panels, p * depth * panel + i, 1, panel, b_panels, q * depth * panel, panel, stop - start,
+                    total, row * width + q * panel, width,
+                )  # fmt: skip
+    return a_squares, b_squares

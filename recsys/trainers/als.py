@@ -25,7 +25,7 @@ _WEIGHTINGS = ("rendle2022", "hu2008", "implicit")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ALS(Trainer):
+class ALS(Trainer[Model]):
     """Implicit-feedback matrix factorisation by alternating least squares.
 
     With S the observed pairs, c = alpha · weight, n the entries of a row, it minimises (Rendle, Krichene, Zhang & Koren,
@@ -40,11 +40,11 @@ class ALS(Trainer):
 
     Each half sweep rotates both sides into the eigenvectors of the fixed side's Gram matrix, in which the part of the
     normal equations that all rows share is diagonal; conjugate gradients with the diagonal as preconditioner, started
-    from the last sweep, then need only a few steps. After each half sweep the lengths of both sides are brought to the one
-    ratio that makes the penalty least, without which many sweeps are spent on that. At the end every user is solved exactly,
-    so that a trained user's vector equals the one that folding in the same events gives. Both sides end in the principal
-    axes of the item vectors, columns in falling order of what they carry. The same seed gives the same bytes, whatever the
-    number of threads.
+    from the last sweep, then need only a few steps. Rows go on past their minimum (`relaxation`), which halves the sweeps to
+    a given loss, and after each half sweep the lengths of both sides are brought to the one ratio that makes the penalty
+    least, without which many sweeps are spent on that. At the end every user is solved exactly, so that a trained user's
+    vector equals the one that folding in the same events gives. Both sides end in the principal axes of the item vectors,
+    columns in falling order of what they carry. The same seed gives the same bytes, whatever the number of threads.
     """
 
     name: ClassVar[str] = "als"
@@ -72,6 +72,8 @@ class ALS(Trainer):
     """Which objective: "rendle2022", "hu2008" or "implicit"."""
     cg_steps: int = 3
     """Conjugate gradient steps for each row in each half sweep."""
+    relaxation: float = 1.4
+    """How far rows go on past their minimum, from the second sweep on: about half the sweeps of 1.0, plain alternation."""
     random_state: int = 0
     """Seed of the initial vectors."""
     num_threads: int | None = None
@@ -86,6 +88,8 @@ class ALS(Trainer):
         for name in ("alpha", "regularization", "unobserved_weight"):
             self._check_number(name, above=0)
         self._check_number("regularization_exponent", at_least=0)
+        self._check_number("relaxation", above=0)
+        self._check("relaxation", "below 2, where every sweep still lowers the objective", self.relaxation < 2)
         self._check("weighting", quote_some(_WEIGHTINGS), self.weighting in _WEIGHTINGS)
         self._check("num_threads", "an int >= 1 or None", self.num_threads is None or self.num_threads >= 1)
 
@@ -167,7 +171,7 @@ class _AlsRun(AlternatingRun):
         return Factors(users, items, self._problem)
 
     def warm_start(self, model: Model) -> None:
-        if not isinstance(model.fold_in_method, WeightedLeastSquares):
+        if type(model.fold_in_method) is not WeightedLeastSquares:
             raise ParameterError(f"ALS can start from a model of its own only ({model!r} was given).")
         factors = self._trainer.factors
         if model.item_embeddings.dim != factors:

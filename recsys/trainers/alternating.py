@@ -18,15 +18,14 @@ from recsys.trainers.base import Run, require_finite
 
 __all__ = ["AlternatingRun"]
 
-# Of 1.2 to 1.6 the one that was best or nearly so on gowalla, Last.fm and MovieLens-20M's shape.
-_RELAXATION = 1.4
-
 
 class _Settings(Protocol):
     @property
     def iterations(self) -> int: ...
     @property
     def cg_steps(self) -> int: ...
+    @property
+    def relaxation(self) -> float: ...
     @property
     def num_threads(self) -> int | None: ...
     @property
@@ -60,7 +59,7 @@ class AlternatingRun(Run):
         the sweeps. Any factor between 0 and 2 lowers the objective, which on the line through old and new row is a parabola
         with its least point at 1. In the first sweep there is no old row worth starting from.
         """
-        return Effort(self._settings.cg_steps, relaxation=_RELAXATION if self._sweeps else 1.0)
+        return Effort(self._settings.cg_steps, relaxation=self._settings.relaxation if self._sweeps else 1.0)
 
     @abstractmethod
     def _after_half_sweep(self) -> None:

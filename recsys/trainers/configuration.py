@@ -22,13 +22,13 @@ from typing import Any
 
 from recsys.errors import DataError, FormatError, ParameterError, closest_hint
 from recsys.storage import write_file
-from recsys.trainers.base import Trainer
+from recsys.trainers.base import AnyTrainer
 
 __all__ = ["read_configuration", "read_toml", "write_configuration"]
 
 
 def write_configuration(
-    path: str | os.PathLike[str], trainer: Trainer, notes: Iterable[str] = (), *, overwrite: bool = False
+    path: str | os.PathLike[str], trainer: AnyTrainer, notes: Iterable[str] = (), *, overwrite: bool = False
 ) -> None:
     """Writes the file that `read_configuration` reads: every setting but `num_threads`, which changes no result.
 

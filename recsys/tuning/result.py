@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from recsys.errors import DataError
-from recsys.trainers import SearchSpace, Trainer, write_configuration
+from recsys.trainers import AnyTrainer, SearchSpace, write_configuration
 from recsys.trainers.base import setting_names
 
 __all__ = ["TrialRecord", "TuningResult"]
@@ -58,7 +58,7 @@ class TuningResult:
     provenance : the data's fingerprints, the seed, versions, and the time.
     """
 
-    trainer: Trainer
+    trainer: AnyTrainer
     space: SearchSpace
     metric: str
     higher_is_better: bool
@@ -84,7 +84,7 @@ class TuningResult:
         return self.best.value
 
     @property
-    def best_trainer(self) -> Trainer:
+    def best_trainer(self) -> AnyTrainer:
         """The trainer with the best settings, and as many iterations as the best trial had come to at its best epoch."""
         return self._trainer_of(self.best)
 
@@ -123,7 +123,7 @@ class TuningResult:
         parts = ", ".join(f"{states[state]} {state}" for state in ("complete", "pruned", "failed") if states[state])
         return f"{n_trials:,} trial{'' if n_trials == 1 else 's'} ({parts})"
 
-    def _trainer_of(self, record: TrialRecord) -> Trainer:
+    def _trainer_of(self, record: TrialRecord) -> AnyTrainer:
         settings = dict(record.settings)
         if "iterations" in setting_names(type(self.trainer)) and record.best_epoch:
             settings["iterations"] = record.best_epoch

@@ -17,7 +17,7 @@ from recsys.errors import DataError, ParameterError, require_extra
 from recsys.evaluation.protocol import require_whole
 from recsys.interactions import Interactions, require_interactions
 from recsys.progress import show_progress
-from recsys.trainers import Range, SearchSpace, Trainer
+from recsys.trainers import AnyTrainer, Range, SearchSpace, Trainer
 from recsys.trainers.base import library_versions
 from recsys.tuning.result import TuningResult
 from recsys.tuning.space import checked_space
@@ -38,7 +38,7 @@ class TuningInterrupted(KeyboardInterrupt):
 
 
 def tune(
-    trainer: Trainer,
+    trainer: AnyTrainer,
     space: Mapping[str, Any] | None = None,
     *,
     train: Interactions,
@@ -109,7 +109,7 @@ def tune(
 class _Plan:
     """What is searched, on which data."""
 
-    trainer: Trainer
+    trainer: AnyTrainer
     space: SearchSpace
     train: Interactions
     random_state: int
@@ -136,7 +136,7 @@ class _Plan:
         }
 
 
-def _require_trainer(trainer: Any) -> Trainer:
+def _require_trainer(trainer: Any) -> AnyTrainer:
     if not isinstance(trainer, Trainer):
         given = f"the class {trainer.__name__}" if isinstance(trainer, type) else repr(trainer)
         raise ParameterError(f"tune takes a trainer such as recsys.ALS(factors=64). Got {given}.")

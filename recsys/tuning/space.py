@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from recsys.errors import ParameterError, closest_hint
-from recsys.trainers import Choice, Range, SearchSpace, Trainer, make_trainer
+from recsys.trainers import AnyTrainer, Choice, Range, SearchSpace, make_trainer
 from recsys.trainers.base import setting_names
 from recsys.trainers.search_space import Dimension
 
@@ -25,7 +25,7 @@ _NOT_SEARCHED = {
 _FORMS = "(low, high), (low, high, 'log') or a list to choose from"
 
 
-def checked_space(trainer: Trainer, space: Mapping[str, Any] | None) -> SearchSpace:
+def checked_space(trainer: AnyTrainer, space: Mapping[str, Any] | None) -> SearchSpace:
     """The space to search for `trainer`: its own where `space` is None, else `space` in the forms that `recsys.tune` takes.
 
     Raises `ParameterError` that names the setting: unknown (with the closest), not to be searched, or with values that
@@ -80,11 +80,11 @@ def _dimension(name: str, value: Any) -> Dimension:
     return Range(value[0], value[1], log=len(value) == 3)
 
 
-def _searchable(trainer: Trainer) -> list[str]:
+def _searchable(trainer: AnyTrainer) -> list[str]:
     return [name for name in setting_names(type(trainer)) if name not in _NOT_SEARCHED]
 
 
-def _all_checked(trainer: Trainer, space: SearchSpace) -> SearchSpace:
+def _all_checked(trainer: AnyTrainer, space: SearchSpace) -> SearchSpace:
     types = typing.get_type_hints(type(trainer))
     for name in space:
         if name in _NOT_SEARCHED and name in types:
@@ -97,7 +97,7 @@ def _all_checked(trainer: Trainer, space: SearchSpace) -> SearchSpace:
     return {name: _checked_dimension(trainer, name, dimension, types[name]) for name, dimension in space.items()}
 
 
-def _checked_dimension(trainer: Trainer, name: str, dimension: Dimension, wanted: Any) -> Dimension:
+def _checked_dimension(trainer: AnyTrainer, name: str, dimension: Dimension, wanted: Any) -> Dimension:
     if isinstance(dimension, Range):
         if wanted not in (int, float):
             raise ParameterError(f"`{name}` is no number, so its space must be a list to choose from. Got {dimension}.")

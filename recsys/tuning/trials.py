@@ -18,7 +18,7 @@ from recsys.errors import DataError
 from recsys.evaluation import EarlyStopping
 from recsys.interactions import Interactions
 from recsys.parallel import available_cpus
-from recsys.trainers import Trainer
+from recsys.trainers import AnyTrainer
 from recsys.trainers.base import Epoch, EpochCallback, setting_names
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Judging:
 class TrialRunner:
     """Runs the trials of one call."""
 
-    def __init__(self, study: Study, trainer: Trainer, train: Interactions, judging: Judging) -> None:
+    def __init__(self, study: Study, trainer: AnyTrainer, train: Interactions, judging: Judging) -> None:
         self._study, self._trainer, self._train, self._judging = study, trainer, train, judging
         self._lock, self._stop, self._running = threading.Lock(), threading.Event(), 0
 
@@ -136,7 +136,7 @@ class TrialRunner:
                 self._running -= 1
                 self._study.tell(trial, **told, best_epoch=watch.best_epoch, seconds=round(time.perf_counter() - began, 3))
 
-    def _prepared(self, settings: Mapping[str, Any], n_jobs: int) -> tuple[Trainer, int]:
+    def _prepared(self, settings: Mapping[str, Any], n_jobs: int) -> tuple[AnyTrainer, int]:
         """The trainer of a trial, and the threads for it: its share of those that the given trainer may use."""
         threads = max(1, (getattr(self._trainer, "num_threads", None) or available_cpus()) // n_jobs)
         own = {"num_threads": threads} if "num_threads" in setting_names(type(self._trainer)) else {}

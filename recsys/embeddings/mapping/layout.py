@@ -10,7 +10,6 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from recsys.embeddings.alignment import find_alignment, shared_positions
 from recsys.embeddings.mapping.embedding_map import EmbeddingMap
@@ -150,6 +149,8 @@ def _kept(
     num_threads: int | None,
 ) -> dict[str, Any]:
     """How true the map is: the share of the nearest of an id that are also its nearest on the map, over up to 2,000 ids."""
+    from scipy.spatial import cKDTree  # takes as long to import as all of this room
+
     n, nearest = len(embeddings), k - 1
     if nearest < 1:
         return {}

@@ -14,11 +14,11 @@ from recsys.embeddings.mapping.frames import NamedMaps, Square, squares_around
 from recsys.embeddings.mapping.joined import Categories, Column, Numbers, as_column, joined_columns, labels_of, require_column
 from recsys.errors import DataError, ParameterError, quote_some, require_extra
 
-__all__ = ["PICTURES", "draw_map"]
+__all__ = ["METADATA", "PALETTE", "PICTURES", "draw_map"]
 
 PICTURES = (".png", ".svg", ".pdf")
 # Okabe and Ito's colours, told apart also by the colour-blind, as the page has them; what is left is grey.
-_PALETTE = ("#0072b2", "#d55e00", "#009e73", "#b8479b", "#e69f00", "#3aa8e0", "#6a3d9a", "#7a5230")
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#b8479b", "#e69f00", "#3aa8e0", "#6a3d9a", "#7a5230")
 _REST = "#b4bcc6"
 _INK = "#16202c"
 _MOST_VECTORS = 5_000
@@ -66,11 +66,11 @@ def draw_map(
             figure.draw_without_rendering()
             for place, (_, map_) in enumerate(maps):
                 _draw_labels(canvas.get_renderer(), axes[place], map_, table, label, n_labels)
-        figure.savefig(path, dpi=dpi, format=path.suffix[1:], metadata=_METADATA[path.suffix])
+        figure.savefig(path, dpi=dpi, format=path.suffix[1:], metadata=METADATA[path.suffix])
 
 
 # Without the time of writing, the same map gives the same bytes.
-_METADATA: dict[str, dict[str, Any]] = {".png": {"Software": "recsys"}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+METADATA: dict[str, dict[str, Any]] = {".png": {"Software": "recsys"}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 
 def _check(path: Path, width: float, dpi: int, n_labels: int) -> None:
@@ -108,11 +108,11 @@ def _draw_points(axis: Any, map_: EmbeddingMap, column: Column | None, scale: An
     settings = {"s": size, "linewidths": 0, "alpha": 0.85, "rasterized": len(map_) > _MOST_VECTORS}
     x, y = map_.coordinates.T
     if column is None:
-        return axis.scatter(x, y, color=_PALETTE[0], **settings)
+        return axis.scatter(x, y, color=PALETTE[0], **settings)
     if isinstance(column, Categories):
-        own = (column.codes >= 0) & (column.codes < len(_PALETTE))
+        own = (column.codes >= 0) & (column.codes < len(PALETTE))
         axis.scatter(x[~own], y[~own], color=_REST, **settings)
-        return axis.scatter(x[own], y[own], color=np.array(_PALETTE)[column.codes[own]], **settings)
+        return axis.scatter(x[own], y[own], color=np.array(PALETTE)[column.codes[own]], **settings)
     assert isinstance(column, Numbers)
     missing = np.isnan(column.values)
     axis.scatter(x[missing], y[missing], color=_REST, **settings)
@@ -146,7 +146,7 @@ def _draw_legend(figure: Any, axes: Any, column: Column, marks: Any) -> None:
         return
     assert isinstance(column, Categories)
     lines = require_extra("matplotlib.lines", "map", "A picture of a map")
-    shown = [(value[:28], colour) for value, colour in zip(column.values, _PALETTE, strict=False)]
+    shown = [(value[:28], colour) for value, colour in zip(column.values, PALETTE, strict=False)]
     beyond = len(column.values) - len(shown)
     if beyond > 0:
         shown.append((f"{beyond} more, or none", _REST))

@@ -19,7 +19,7 @@ from recsys.retrieval.approximate.index import KINDS, WIDE, ItemIndex, build_eng
 from recsys.retrieval.approximate.measure import Sample, curve_in_words, interval
 from recsys.retrieval.exact import require_k, top_k
 
-__all__ = ["build_index"]
+__all__ = ["build_index", "drawn_queries"]
 
 _REDUCTIONS = dict.fromkeys(KINDS, ("partitioned", "raw")) | {"hnsw": ("raw", "augmented")}
 # What "auto" tries: those that have won on some model. Whole vectors are never faster than 8-bit codes.
@@ -60,17 +60,20 @@ def build_index(
     num_threads: int | None = None,
     progress: bool = False,
     fingerprint: str = "",
+    by_distance: bool = False,
 ) -> ItemIndex:
     """An index of (n_items, dim) float32 `items` that finds `target_recall` of the exact k best for `queries`.
 
     queries : (n, dim) float32, a sample, in random order, of those that will be asked; seen : what each must not be shown, as
         `top_k` takes it. Parameters are chosen on one half of them; the recall in the record is that of the other half.
     kind : one of `KINDS`, or "auto" for the fastest of several, one query at a time.
+    by_distance : the inner product is one by Euclidean distance: the last two columns of items y hold -‖y‖² / 2s, those of
+        queries s.
 
     Recall is the share of the exact k best that is found, averaged over queries. Raises `ParameterError` for a wrong
     argument, and `InputError` with the curve of recall and speed when no parameters reach the target.
     """
-    plans = _plans(kind, target_recall, k)
+    plans = _plans(kind, target_recall, k, by_distance)
     load_faiss()
     if len(queries) < 2 or not len(items):
         raise InputError(
@@ -95,7 +98,16 @@ def build_index(
     raise InputError(_refusal(found, tuning, target_recall))
 
 
-def _plans(kind: str, target_recall: float, k: int) -> list[_Plan]:
+def drawn_queries(vectors: np.ndarray, n_queries: int, random_state: int) -> np.ndarray:
+    """Positions of at most `n_queries` rows to measure by, drawn at random, in random order; zero rows are left out."""
+    if not isinstance(n_queries, int) or n_queries < 20:
+        raise ParameterError(f"`n_queries` must be an int >= 20. Got {n_queries!r}.")
+    order = np.random.default_rng(random_state).permutation(len(vectors))
+    nonzero = np.asarray(vectors.any(axis=1))
+    return np.asarray(order[nonzero[order]][:n_queries])
+
+
+def _plans(kind: str, target_recall: float, k: int, by_distance: bool) -> list[_Plan]:
     require_k(k)
     names = ["auto", *KINDS]
     if kind not in names:
@@ -103,7 +115,8 @@ def _plans(kind: str, target_recall: float, k: int) -> list[_Plan]:
     is_number = isinstance(target_recall, (int, float)) and not isinstance(target_recall, bool)
     if not is_number or not 0 < target_recall <= 1:
         raise ParameterError(f"`target_recall` must be a number above 0 and at most 1. Got {target_recall!r}.")
-    return [_Plan(name, reduction) for name in (_AUTO if kind == "auto" else [kind]) for reduction in _REDUCTIONS[name]]
+    reductions = _REDUCTIONS | {"hnsw": ("distance",)} if by_distance else _REDUCTIONS
+    return [_Plan(name, reduction) for name in (_AUTO if kind == "auto" else [kind]) for reduction in reductions[name]]
 
 
 def _fastest_first(
@@ -232,6 +245,6 @@ def _refusal(found: list[tuple[_Plan, _Tuned]], sample: Sample, target_recall: f
     per_second = sample.single_per_second(top_k)
     curves = "; ".join(f"{plan}: {curve_in_words(tuned.curve)}" for plan, tuned in found)
     return (
-        f"No index reached a recall@{sample.k} of {target_recall:g} on {len(sample):,} users. {curves}. "
+        f"No index reached a recall@{sample.k} of {target_recall:g} on {len(sample):,} queries. {curves}. "
         f"Exact search answers {per_second:,.0f} queries a second. Hint: lower target_recall, or search exactly."
     )

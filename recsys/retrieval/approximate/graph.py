@@ -27,7 +27,8 @@ class GraphEngine:
 
     reduction : "raw": the graph is built and walked by inner product. "augmented": each y gets a column √(M² - ‖y‖²), M
         the greatest length, and queries a zero; the nearest by Euclidean distance then has the highest inner product
-        (Bachrach et al. 2014).
+        (Bachrach et al. 2014). "distance": the last two columns only make an inner product of a Euclidean distance (see
+        `build_index`); the graph leaves them out and is built and walked by the distance itself.
     """
 
     faiss_index: Any
@@ -39,8 +40,8 @@ class GraphEngine:
     def build(cls, items: np.ndarray, reduction: str, random_state: int) -> GraphEngine:
         """Items are entered one after the other, on one thread: the same bytes every time."""
         faiss = load_faiss()
-        vectors = _lengthened(items) if reduction == "augmented" else items
-        metric = faiss.METRIC_L2 if reduction == "augmented" else faiss.METRIC_INNER_PRODUCT
+        vectors = _lengthened(items) if reduction == "augmented" else _reduced(items, reduction)
+        metric = faiss.METRIC_INNER_PRODUCT if reduction == "raw" else faiss.METRIC_L2
         width = _width(vectors.shape[1])
         index = faiss.IndexHNSWSQ(width, faiss.ScalarQuantizer.QT_8bit, _NEIGHBOURS, metric)
         index.hnsw.efConstruction = _BUILD_BREADTH
@@ -70,12 +71,19 @@ class GraphEngine:
         faiss = load_faiss()
         parameters = faiss.SearchParametersHNSW(efSearch=max(breadth, count))
         with one_thread(faiss):
-            _, found = self.faiss_index.search(padded(queries, self.faiss_index.d), count, params=parameters)
+            _, found = self.faiss_index.search(
+                padded(_reduced(queries, self.reduction), self.faiss_index.d), count, params=parameters
+            )
         return np.asarray(found)
 
     def parameters(self) -> dict[str, Any]:
         """See `Engine.parameters`."""
         return {"neighbours": _NEIGHBOURS, "build_breadth": _BUILD_BREADTH, "codes": "8 bit"}
+
+
+def _reduced(vectors: np.ndarray, reduction: str) -> np.ndarray:
+    """Without the columns that stand for lengths where the graph goes by distance."""
+    return vectors[:, :-2] if reduction == "distance" else vectors
 
 
 def _width(columns: int) -> int:

@@ -1,4 +1,4 @@
-"""`Indexes`: a model's indexes by name, those saved beside it opened when they are asked for.
+"""`Indexes`: the indexes of a model or of embeddings by name, those saved beside it opened when they are asked for.
 
 Imports errors and the index.
 """
@@ -35,22 +35,26 @@ class Indexes(Mapping[str, ItemIndex]):
         return Indexes({**self._indexes, require_name(name): index}, verify=self._verify)
 
     def searcher(self, name: str, fingerprint: str) -> Searcher:
-        """The search by the index of that name.
+        """The search by the index of that name over a model's items. Raises as `checked` does."""
+        return self.checked(name, fingerprint, "model").top_k
 
-        Raises `ParameterError` where there is none, `InputError` when it was not built from items of this fingerprint.
+    def checked(self, name: str, fingerprint: str, owner: str) -> ItemIndex:
+        """The index of that name. `owner`: what has it, "model" or "embeddings", for the sentences.
+
+        Raises `ParameterError` where there is none, `InputError` when it was not built from vectors of this fingerprint.
         """
         if name not in self:
             names = ["exact", *self]
             raise ParameterError(
                 f"`index` must be one of {quote_some(names)}. Got {name!r}.{closest_hint(str(name), names)} "
-                "Hint: model.build_index(…) makes one."
+                f"Hint: {owner}.build_index(…) makes one."
             )
         if self[name].fingerprint != fingerprint:
             raise InputError(
-                f"The index {name!r} was built from other items than this model's: the model has changed since. "
-                "Hint: build it again with model.build_index(…)."
+                f"The index {name!r} is stale: it was built from other vectors than there are in the {owner} now. "
+                f"Hint: build it again with {owner}.build_index(…)."
             )
-        return self[name].top_k
+        return self[name]
 
     def __getitem__(self, name: str) -> ItemIndex:
         found = self._indexes[name]

@@ -1,0 +1,81 @@
+"""The best items so far of each query of a group, kept until they prove their lists. May import kernels, parallel and exact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from recsys.kernels import topk
+from recsys.kernels.dense import row_blocks
+from recsys.parallel import Workers
+from recsys.retrieval.exact import RankedLists
+
+__all__ = ["Shortlists", "empty_lists", "search_until_proven"]
+
+# More than k are kept by fast sums, scored again exactly, and cut. Where that does not prove a list, many more are.
+MARGIN, _MORE = 8, 8
+_QUERY_ROWS = 1024
+# Entries that the shortlists of one group of queries may hold.
+_SHORTLIST_ENTRIES = 2**22
+
+
+def empty_lists(n_queries: int, k: int) -> RankedLists:
+    """Lists with room for k, of count 0."""
+    return RankedLists(np.zeros((n_queries, k), np.int32), np.zeros((n_queries, k), np.float32), np.zeros(n_queries, np.int32))
+
+
+def search_until_proven(
+    fill: Callable[[np.ndarray, int], np.ndarray], rows: np.ndarray, kept: int, n_items: int, workers: Workers
+) -> None:
+    """Calls `fill(rows, kept)` for groups of rows; those that it returns, as not proven, again with more kept."""
+    kept = min(kept, n_items)
+    size = min(_QUERY_ROWS, max(1, _SHORTLIST_ENTRIES // max(kept, 1)))
+    unproven = workers.map(lambda block: fill(rows[block], kept), row_blocks(len(rows), size))
+    again = np.concatenate([np.empty(0, np.int64), *unproven])
+    if len(again):
+        search_until_proven(fill, again, kept * _MORE, n_items, workers)
+
+
+class Shortlists:
+    """The best `kept` of `n_items` so far for each of some rows of queries.
+
+    slack : (n,) float32, what rounding may have taken from a score, or added to it. seen : (indptr, indices) of all rows.
+    """
+
+    def __init__(
+        self, rows: np.ndarray, kept: int, n_items: int, slack: np.ndarray, seen: tuple[np.ndarray, np.ndarray] | None
+    ) -> None:
+        self.rows, self.kept, self.slack, self._n_items = rows, kept, slack, n_items
+        self._seen = None if seen is None else (seen[1], seen[0][rows].copy(), seen[0][rows + 1])
+        room = min(2 * kept + 16, n_items)
+        self.scores = np.zeros((len(rows), room), np.float32)
+        self.positions = np.zeros((len(rows), room), np.int32)
+        self.counts = np.zeros(len(rows), np.int32)
+        self.bars = np.full(len(rows), -np.inf, np.float32)
+
+    def mask(self, scores: np.ndarray, lines: np.ndarray, block: slice) -> None:
+        """Takes what the queries `lines` of this group have seen out of a block of scores. Blocks must come in rising order."""
+        if self._seen is not None:
+            topk.mask_columns(scores, lines, block.start, block.stop, *self._seen)
+
+    def enter(self, scores: np.ndarray, lines: np.ndarray, labels: np.ndarray) -> None:
+        """Takes a block of whole scores in."""
+        topk.keep_best(scores, lines, labels, self.kept, self.scores, self.positions, self.counts, self.bars)
+
+    def cut(self) -> None:
+        """Leaves the best `kept`."""
+        topk.cut_to(self.kept, self.scores, self.positions, self.counts, self.bars)
+
+    def hand_over(self, lists: RankedLists) -> np.ndarray:
+        """Writes the shortlists, cut and scored exactly, to the rows of `lists`; returns the rows that are not proven."""
+        k = lists.positions.shape[1]
+        lists.positions[self.rows] = self.positions[:, :k]
+        lists.scores[self.rows] = self.scores[:, :k]
+        lists.counts[self.rows] = np.minimum(self.counts, k)
+        all_in = (self.slack == 0) | (self.counts < self.kept) | (self.kept == self._n_items)
+        # What was left out scores at most the bar and what rounding may have taken; one float32 further, so that rounding does
+        # not make it equal to the last of the list.
+        others = (self.bars.astype(np.float64) + self.slack).astype(np.float32)
+        proven = all_in | (self.scores[:, k - 1] > np.nextafter(others, np.float32(np.inf)))
+        return np.asarray(self.rows[~proven])
