@@ -183,9 +183,8 @@ def test_pairs_that_were_trained_on_may_be_left_out_of_the_judging(place, tmp_pa
 
 def test_nothing_to_tune_and_files_that_exist_are_told_in_words_of_the_command_line(place, tmp_path):
     nothing = ("tune", place / "train", "--valid", place / "valid", "--trainer", "popularity", "--output", tmp_path / "c.toml")
-    assert "nothing that is worth tuning. Hint: --search may name settings: by, window, half_life, group." in sentence_of(
-        *nothing
-    )
+    hint = "Hint: --search may name settings: by, window, half_life, group."
+    assert f"nothing that is worth tuning. {hint}" in sentence_of(*nothing)
     assert "pass --overwrite" in sentence_of(*tuning(place), "--output", place / "als.toml")
     (tmp_path / "s.db").write_text("")
     refused = sentence_of(*tuning(place), "--output", tmp_path / "c.toml", "--storage", tmp_path / "s.db")

@@ -211,8 +211,9 @@ class Model(RankingModel):
         """This model with users and items in fewer bytes; `recommend` then searches the items' codes.
 
         Arguments and errors are those of `Embeddings.compress`. Where dimensions are left out, users and items are turned to
-        the principal axes of both together, so that their dot products keep the most; columns of biases stay as they are. With `rescore` users are kept as the whole vectors
-        of the items are. Indexes are left out. What comes of it is measured by `recsys.tradeoff`.
+        the principal axes of both together, so that their dot products keep the most; columns of biases stay as they are.
+        With `rescore` users are kept as the whole vectors of the items are. Indexes are left out.
+        What comes of it is measured by `recsys.tradeoff`.
         """
         settings = Compression(dimensions, storage, subspaces, rescore, oversample, random_state)
         users, items, axes = compressed_sides(self, settings, num_threads)
