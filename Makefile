@@ -37,15 +37,23 @@ format: $(VENV)/.test ## let ruff rewrite what it can
 bench: $(VENV)/.bench ## speed and memory as ratios to named rivals, with the quality beside them
 	$(BIN)/python tests/benchmarks/bench_ingest.py
 	$(BIN)/python tests/benchmarks/bench_als.py
+	$(BIN)/python tests/benchmarks/bench_svd.py
+	$(BIN)/python tests/benchmarks/bench_pairwise.py
+	$(BIN)/python tests/benchmarks/bench_lightfm.py
+	$(BIN)/python tests/benchmarks/bench_glove.py
+	$(BIN)/python tests/benchmarks/bench_item_item.py
+	$(BIN)/python tests/benchmarks/bench_retrieval.py
 	$(BIN)/python tests/benchmarks/bench_recommend_job.py
 	$(BIN)/python tests/benchmarks/bench_index.py --output build/bench-index
 	$(BIN)/python tests/benchmarks/bench_metrics.py
+	$(BIN)/python tests/benchmarks/bench_compare.py
+	$(BIN)/python tests/benchmarks/bench_embeddings.py
 	$(BIN)/python tests/benchmarks/bench_compression.py --goals gowalla movielens
-	$(BIN)/python tests/benchmarks/bench_glove.py
-	$(BIN)/python tests/benchmarks/bench_item_item.py
+	$(BIN)/python tests/benchmarks/bench_store.py
 
 quality: $(VENV)/.bench ## our numbers beside published ones, on real data where it is present
 	$(BIN)/python tests/benchmarks/quality.py
+	$(BIN)/python tests/benchmarks/bench_explicit.py
 
 notebooks: $(VENV)/.notebooks ## execute the notebooks and keep what they show
 	$(BIN)/python notebooks/execute.py

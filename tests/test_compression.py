@@ -520,6 +520,14 @@ def test_numbers_that_are_not_finite_never_get_so_far():
         recsys.Embeddings.from_arrays([1, 2], np.array([[np.nan], [1.0]]))
 
 
+def test_queries_of_another_space_are_refused():
+    small = embeddings().compress(6)
+    with pytest.raises(ParameterError, match=r"shape \(m, 6\). Got \(1, 24\)"):
+        small.search_codes(np.ones((1, DIM), np.float32), 5)
+    with pytest.raises(ParameterError, match="must be 6 finite numbers"):
+        small.nearest(np.ones(DIM), 5)
+
+
 def test_an_index_needs_whole_vectors():
     with pytest.raises(InputError, match=r"decompress\(\)"):
         embeddings().compress().build_index()

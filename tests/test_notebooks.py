@@ -19,7 +19,7 @@ SHORT: dict[str, dict[str, Any]] = {
     "05_what_the_embedding_knows.ipynb": {"core": 6, "factors": 16, "iterations": 3, "map_method": "pca"},
     "06_which_trainer.ipynb": {"core": 15, "factors": 8, "without": ("Item2Vec",), "real_data": Path("absent")},
 }
-NEEDS = {"03_comparing_trainers.ipynb": "altair", "04_tuning.ipynb": "optuna"}
+NEEDS = {"05_what_the_embedding_knows.ipynb": "lance", "03_comparing_trainers.ipynb": "altair", "04_tuning.ipynb": "optuna"}
 
 MOST_BYTES = 500_000
 PATH_OF_A_MACHINE = re.compile(r"(?<![\w.:/])(?:/(?:home|root|work|tmp|var|usr|opt|mnt|private|Users)/|[A-Za-z]:\\)")

@@ -223,35 +223,45 @@ def _ended(lists: RankedLists, rows: slice) -> np.ndarray:
 def _gathered(
     model: Model, judge: _Judge, whole: EvaluationResult, found: list[_Tried], max_loss: float, base: Compression
 ) -> Tradeoff:
-    own = _Tried(
-        Compression(model.item_embeddings.dim - _kept(model), "float32"), _bytes_per_id(model), whole.values[:, 0], 1.0,
-        judge.speed(model, whole),
-    )  # fmt: skip
-    tried = [own, *found]
-    values = np.stack([one.values for one in tried], axis=1)
-    rng = np.random.default_rng(judge.random_state)
-    low, high = mean_intervals(values, judge.confidence, rng)
-    losses = own.values[:, None] - values
-    loss_low, loss_high = ratio_intervals(losses, own.values, judge.confidence, np.random.default_rng(judge.random_state))
-    loss = losses.sum(axis=0) / own.values.sum()
-    rows = [
-        Measured(
-            dimensions=one.settings.dimensions or 0, storage=one.settings.storage, bytes_per_id=one.bytes_per_id,
-            share=one.bytes_per_id / own.bytes_per_id, recall=one.recall, value=float(values[:, n].mean()), low=float(low[n]),
-            high=float(high[n]), loss=float(loss[n]), loss_low=float(loss_low[n]), loss_high=float(loss_high[n]),
-            queries_per_second=one.speed, within=bool(loss_high[n] <= max_loss),
-        )
-        for n, one in enumerate(tried)
-    ]  # fmt: skip
-    ordered = (rows[0], *sorted(rows[1:], key=lambda row: -row.bytes_per_id))
-    picked = min((row for row in ordered if row.within), key=lambda row: (row.bytes_per_id, row.loss), default=rows[0])
+    own = Compression(model.item_embeddings.dim - _kept(model), "float32")
+    first = _Tried(own, _bytes_per_id(model), whole.values[:, 0], 1.0, judge.speed(model, whole))
+    rows = _rows([first, *found], judge, max_loss)
+    rows[1:] = sorted(rows[1:], key=lambda row: -row.bytes_per_id)
+    picked = min((row for row in rows if row.within), key=lambda row: (row.bytes_per_id, row.loss))
     n_ids = len(model.users) + len(model.items)
     sizes = sizes_of_data(model.history) | {
-        "vectors, float32": round(own.bytes_per_id * n_ids),
+        "vectors, float32": round(first.bytes_per_id * n_ids),
         f"vectors, {picked.storage} of {picked.dimensions} dimensions": round(picked.bytes_per_id * n_ids),
     }
     about = {"model": dict(model.provenance), "test": {"fingerprint": judge.test.fingerprint, **judge.test.provenance}}
-    return Tradeoff(ordered, picked, judge.metric, max_loss, judge.confidence, len(whole.users), sizes, base, about)
+    return Tradeoff(tuple(rows), picked, judge.metric, max_loss, judge.confidence, len(whole.users), sizes, base, about)
+
+
+def _rows(tried: list[_Tried], judge: _Judge, max_loss: float) -> list[Measured]:
+    """What was found of each size; the first is the whole model, which loses nothing."""
+    values = np.stack([one.values for one in tried], axis=1)
+    whole, losses = values[:, 0], values[:, :1] - values
+    low, high = mean_intervals(values, judge.confidence, np.random.default_rng(judge.random_state))
+    loss_low, loss_high = ratio_intervals(losses, whole, judge.confidence, np.random.default_rng(judge.random_state))
+    loss, means = losses.sum(axis=0) / whole.sum(), values.mean(axis=0)
+    return [
+        Measured(
+            dimensions=one.settings.dimensions or 0,
+            storage=one.settings.storage,
+            bytes_per_id=one.bytes_per_id,
+            share=one.bytes_per_id / tried[0].bytes_per_id,
+            recall=one.recall,
+            value=float(means[n]),
+            low=float(low[n]),
+            high=float(high[n]),
+            loss=float(loss[n]),
+            loss_low=float(loss_low[n]),
+            loss_high=float(loss_high[n]),
+            queries_per_second=one.speed,
+            within=bool(loss_high[n] <= max_loss),
+        )
+        for n, one in enumerate(tried)
+    ]
 
 
 def _kept(model: Model) -> int:

@@ -140,7 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=[task.name for task in TASKS], help="one data set instead of all")
     parser.add_argument("--repeats", type=int, default=3, help="trainings a contender; the median time is shown")
-    parser.add_argument("--ease", action="store_true", help="also make EASE again: 9 GB of memory, 14 processor minutes")
+    parser.add_argument("--ease", action="store_true", help="also make EASE again: 7 GB of memory, 7 processor minutes")
     parser.add_argument("--json", type=Path, help="write everything to this file")
     options = parser.parse_args()
     results = {}

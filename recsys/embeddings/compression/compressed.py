@@ -162,7 +162,12 @@ class CompressedEmbeddings(Embeddings):
         candidates: np.ndarray | None = None,
         num_threads: int | None = None,
     ) -> RankedLists:
-        """Ranked lists by inner product: as `recsys.retrieval.top_k` of queries (m, dim) with these vectors."""
+        """Ranked lists by inner product: as `recsys.retrieval.top_k` of queries (m, dim) with these vectors.
+
+        Raises `ParameterError` for queries of another shape.
+        """
+        if np.ndim(queries) != 2 or np.shape(queries)[1] != self.dim:
+            raise ParameterError(f"`queries` must be of shape (m, {self.dim}). Got {np.shape(queries)}.")
         return self._code_search(unit=False).top_k(queries, k, seen=seen, candidates=candidates, num_threads=num_threads)
 
     def _code_search(self, *, unit: bool) -> CodeSearch:
