@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from recsys.errors import ParameterError
 from recsys.kernels import topk
-from recsys.retrieval import exact, top_k
+from recsys.retrieval import exact, shortlists, top_k
 
 
 def as_pairs(lists, row):
@@ -174,4 +174,4 @@ def test_blocks_of_columns_in_turn_keep_what_one_block_keeps(lines, k):
 
 def test_memory_is_bounded_by_the_block():
     # The score buffer of a block of queries is all that is held besides the result.
-    assert exact._QUERY_ROWS * exact._ITEM_ROWS * 4 <= 2 * 2**20
+    assert shortlists.QUERY_ROWS * exact._ITEM_ROWS * 4 <= 2 * 2**20

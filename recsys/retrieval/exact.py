@@ -17,36 +17,17 @@ from recsys.errors import ParameterError
 from recsys.kernels import product, topk
 from recsys.kernels.dense import gram, principal_axes, rotate, row_blocks
 from recsys.parallel import Workers
+from recsys.retrieval.shortlists import MARGIN, RankedLists, Shortlists, empty_lists, search_until_proven
 
 __all__ = ["ExactSearch", "RankedLists", "RepeatedSearch", "require_k", "top_k"]
 
-_QUERY_ROWS = 1024
 _ITEM_ROWS = 512
 # So many queries are worth sorting, turning and packing the items for.
 _WORTH_ARRANGING = 64
-# More than k are kept by the fast product, scored again exactly, and cut. Where that does not prove a list, many more are.
-_MARGIN, _MORE = 8, 8
-# Entries that the shortlists of one group of queries may hold.
-_SHORTLIST_ENTRIES = 2**22
 # Share of pairs above which completing them costs more than multiplying all dimensions, and for how many blocks.
 _COMPLETED_SHARE, _PAUSE = 0.12, 8
 # Vectors are turned when the leading half of their axes carries less than this share of what it could.
 _CARRIED_SHARE = 0.99
-
-
-@dataclass(frozen=True)
-class RankedLists:
-    """Ranked lists, best first: positions (n, k) int32, scores (n, k) float32, counts (n,) int32.
-
-    Only the first counts[r] entries of row r are valid: fewer than k when fewer than k items are left by the filters.
-    """
-
-    positions: np.ndarray
-    scores: np.ndarray
-    counts: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.counts)
 
 
 def top_k(
@@ -96,12 +77,10 @@ class ExactSearch:
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         arranged = self._sorted if len(queries) >= _WORTH_ARRANGING else self._as_they_come
         k = min(k, len(arranged.labels))
-        lists = RankedLists(
-            np.zeros((len(queries), k), np.int32), np.zeros((len(queries), k), np.float32), np.zeros(len(queries), np.int32)
-        )
+        lists = empty_lists(len(queries), k)
         search = _Search(queries, self._items, self._longest, arranged, arranged.in_places(seen), lists)
         with Workers(num_threads) as workers:
-            search.run(np.arange(len(queries) if k else 0), k + _MARGIN, workers)
+            search_until_proven(search.fill, np.arange(len(queries) if k else 0), k + MARGIN, len(arranged.labels), workers)
         return lists
 
     @cached_property
@@ -229,38 +208,20 @@ class _Search:
     seen: tuple[np.ndarray, np.ndarray] | None
     lists: RankedLists
 
-    def run(self, rows: np.ndarray, kept: int, workers: Workers) -> None:
-        """Fills the lists of `rows`; those that `kept` entries do not prove are searched again with more."""
-        kept = min(kept, len(self.arranged.labels))
-        size = min(_QUERY_ROWS, max(1, _SHORTLIST_ENTRIES // max(kept, 1)))
-        unproven = workers.map(lambda block: self._fill(rows[block], kept), row_blocks(len(rows), size))
-        again = np.concatenate([np.empty(0, np.int64), *unproven])
-        if len(again):
-            self.run(again, kept * _MORE, workers)
-
-    def _fill(self, rows: np.ndarray, kept: int) -> np.ndarray:
+    def fill(self, rows: np.ndarray, kept: int) -> np.ndarray:
         """Fills the lists of `rows` and returns those of them that are not proven."""
         best = _Shortlists(self, rows, kept)
         if isinstance(self.arranged, _Sorted):
             _SortedPass(best, self.arranged).run()
         else:
             _pass_as_they_come(best, self.arranged)
-        topk.cut_to(kept, best.scores, best.positions, best.counts, best.bars)
+        best.cut()
         topk.rescore_sorted(best.queries, self.items, best.scores, best.positions, best.counts)
-        k = self.lists.positions.shape[1]
-        self.lists.positions[rows] = best.positions[:, :k]
-        self.lists.scores[rows] = best.scores[:, :k]
-        self.lists.counts[rows] = np.minimum(best.counts, k)
-        all_in = (best.slack == 0) | (best.counts < kept) | (kept == len(self.arranged.labels))
-        # What was left out scores at most the bar and what rounding may have taken; one float32 further, so that rounding does
-        # not make it equal to the last of the list.
-        others = (best.bars.astype(np.float64) + best.slack).astype(np.float32)
-        proven = all_in | (best.scores[:, k - 1] > np.nextafter(others, np.float32(np.inf)))
-        return np.asarray(rows[~proven])
+        return best.hand_over(self.lists)
 
 
-class _Shortlists:
-    """The best `kept` items so far of each query of a group: `scores`, `positions`, `counts` and `bars` of `kernels.topk`."""
+class _Shortlists(Shortlists):
+    """Those of a group, with its queries and their lengths."""
 
     def __init__(self, search: _Search, rows: np.ndarray, kept: int) -> None:
         self.queries = search.queries[rows]
@@ -269,26 +230,8 @@ class _Shortlists:
         # A sum of dim products is off by less than dim · 2⁻²⁴ of the norms' product; new axes and the bounds add as much.
         # One product alone is rounded as the score itself is.
         unit = 4 * (dim + 4) * 2.0**-24 if dim > 1 else 0.0
-        self.slack = np.asarray(unit * search.longest * self.norms, np.float32)
-        self.seen = None
-        if search.seen is not None:
-            indptr, indices = search.seen
-            self.seen = (indices, indptr[rows].copy(), indptr[rows + 1])
-        self.kept = kept
-        room = min(2 * kept + 16, len(search.arranged.labels))
-        self.scores = np.zeros((len(rows), room), np.float32)
-        self.positions = np.zeros((len(rows), room), np.int32)
-        self.counts = np.zeros(len(rows), np.int32)
-        self.bars = np.full(len(rows), -np.inf, np.float32)
-
-    def mask(self, scores: np.ndarray, rows: np.ndarray, block: slice) -> None:
-        """Takes what the queries `rows` have seen out of a block of scores. Blocks must come in rising order."""
-        if self.seen is not None:
-            topk.mask_columns(scores, rows, block.start, block.stop, *self.seen)
-
-    def enter(self, scores: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> None:
-        """Takes a block of whole scores in."""
-        topk.keep_best(scores, rows, labels, self.kept, self.scores, self.positions, self.counts, self.bars)
+        slack = np.asarray(unit * search.longest * self.norms, np.float32)
+        super().__init__(rows, kept, len(search.arranged.labels), slack, search.seen)
 
 
 def _pass_as_they_come(best: _Shortlists, items: _Arranged) -> None:

@@ -1,23 +1,38 @@
-"""The best items so far of each query of a group, kept until they prove their lists. May import kernels, parallel and exact."""
+"""The best items so far of each query of a group, kept until they prove their lists. May import kernels and parallel."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from recsys.kernels import topk
 from recsys.kernels.dense import row_blocks
 from recsys.parallel import Workers
-from recsys.retrieval.exact import RankedLists
 
-__all__ = ["Shortlists", "empty_lists", "search_until_proven"]
+__all__ = ["MARGIN", "QUERY_ROWS", "RankedLists", "Shortlists", "empty_lists", "search_until_proven"]
 
 # More than k are kept by fast sums, scored again exactly, and cut. Where that does not prove a list, many more are.
 MARGIN, _MORE = 8, 8
-_QUERY_ROWS = 1024
+QUERY_ROWS = 1024
 # Entries that the shortlists of one group of queries may hold.
 _SHORTLIST_ENTRIES = 2**22
+
+
+@dataclass(frozen=True)
+class RankedLists:
+    """Ranked lists, best first: positions (n, k) int32, scores (n, k) float32, counts (n,) int32.
+
+    Only the first counts[r] entries of row r are valid: fewer than k when fewer than k items are left by the filters.
+    """
+
+    positions: np.ndarray
+    scores: np.ndarray
+    counts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.counts)
 
 
 def empty_lists(n_queries: int, k: int) -> RankedLists:
@@ -30,7 +45,7 @@ def search_until_proven(
 ) -> None:
     """Calls `fill(rows, kept)` for groups of rows; those that it returns, as not proven, again with more kept."""
     kept = min(kept, n_items)
-    size = min(_QUERY_ROWS, max(1, _SHORTLIST_ENTRIES // max(kept, 1)))
+    size = min(QUERY_ROWS, max(1, _SHORTLIST_ENTRIES // max(kept, 1)))
     unproven = workers.map(lambda block: fill(rows[block], kept), row_blocks(len(rows), size))
     again = np.concatenate([np.empty(0, np.int64), *unproven])
     if len(again):
