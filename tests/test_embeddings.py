@@ -83,6 +83,11 @@ def test_vectors_that_do_not_fit_are_refused(vectors, message):
         recsys.Embeddings.from_arrays(NAMES, vectors)
 
 
+def test_a_list_of_ids_is_told_the_way_in():
+    with pytest.raises(ParameterError, match=r"take an IdMap\. Got list\. Hint: Embeddings\.from_arrays"):
+        recsys.Embeddings(["a", "b"], np.eye(2))
+
+
 def test_wrong_queries_are_named():
     with pytest.raises(ParameterError, match="3 finite numbers. Got shape"):
         WORDS.nearest(np.ones(2, np.float32))

@@ -35,6 +35,10 @@ class VectorTable:
     indexes: Indexes = field(default_factory=Indexes)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.ids, IdMap):
+            raise ParameterError(
+                f"Embeddings take an IdMap. Got {type(self.ids).__name__}. Hint: Embeddings.from_arrays(ids, vectors)."
+            )
         given = np.asarray(self.vectors)
         if given.ndim != 2 or len(given) != len(self.ids) or given.dtype.kind not in "fiu":
             raise DataError(
