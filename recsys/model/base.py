@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
+from recsys.errors import DataError, ParameterError
 from recsys.fold_in import Rows
 from recsys.ids import IdMap
-from recsys.interactions import Interactions, same_timing
+from recsys.interactions import Interactions, require_interactions, same_timing
+from recsys.progress import show_progress
 from recsys.recommending import BasketRequest, Recommender, Request, taking
 from recsys.recommending.asked import EventRules, basket_row, paired_positions
 from recsys.recommending.catalogue import Catalogue
@@ -28,7 +30,11 @@ from recsys.recommending.search import ranked_lists
 from recsys.retrieval import RankedLists
 from recsys.retrieval.exact import require_k
 
-__all__ = ["RankingModel"]
+__all__ = ["NeighbourTable", "RankingModel"]
+
+
+# (positions of items, k, num_threads) → the table of `similar_items`.
+NeighbourTable: TypeAlias = Callable[[np.ndarray, int, int | None], pd.DataFrame]
 
 
 class RankingModel(ABC):
@@ -69,6 +75,10 @@ class RankingModel(ABC):
     @abstractmethod
     def _basket_scores(self, basket: Rows, index: str, num_threads: int | None) -> Scores:
         """How a new user with these entries (one row) scores the items."""
+
+    @abstractmethod
+    def _similar(self) -> NeighbourTable:
+        """Looks up which items are like others, as often as it is asked."""
 
     @property
     @abstractmethod
@@ -152,6 +162,79 @@ class RankingModel(ABC):
     def _recommender(self, request: Request) -> Recommender:
         audience = Audience(self.users, self.history, self._scores(request.index))
         return Recommender(self._catalogue(), audience, request)
+
+    # ---- likeness and reasons -----------------------------------------------------------------------------------
+
+    def similar_items_batches(
+        self,
+        items: Any = None,
+        k: int = 10,
+        *,
+        batch_items: int = 10_000,
+        num_threads: int | None = None,
+        progress: bool = False,
+    ) -> Iterator[pd.DataFrame]:
+        """What `similar_items` returns, in frames of at most `batch_items` items; at least one, maybe empty."""
+        require_k(k)
+        if batch_items < 1:
+            raise ParameterError(f"`batch_items` must be an int >= 1. Got {batch_items!r}.")
+        wanted, table = self._item_positions(items), self._similar()
+
+        def frames() -> Iterator[pd.DataFrame]:
+            with show_progress(f"Neighbours, {self.items.name}s", len(wanted), enabled=progress) as advance:
+                for start in range(0, max(len(wanted), 1), batch_items):
+                    some = wanted[start : start + batch_items]
+                    yield table(some, k, num_threads)
+                    advance(len(some))
+
+        return frames()
+
+    def _item_positions(self, items: Any) -> np.ndarray:
+        return np.arange(len(self.items)) if items is None else self.items.positions(items)
+
+    def _explanation(self, row: Rows, contributions: np.ndarray, base: float, k: int | None) -> pd.DataFrame:
+        """The table of `explain` for one user's entries `row` and what each adds to the score above `base`."""
+        order = np.argsort(-contributions, kind="stable")[:k]
+        table = pd.DataFrame(
+            {
+                "item_id": self.items.series(row.indices[order]),
+                "weight": row.weights[order],
+                "contribution": contributions[order],
+                "rank": np.arange(1, len(order) + 1),
+            }
+        )
+        table.attrs["base"] = base
+        table.attrs["score"] = base + float(contributions.sum())
+        return table
+
+    # ---- what is new and what goes ------------------------------------------------------------------------------
+
+    def _check_fold_in(self, events: Interactions, of: str, unknown: str) -> None:
+        if of not in ("users", "items"):
+            raise ParameterError(f"`of` must be 'users' or 'items'. Got {of!r}.")
+        if unknown not in ("raise", "skip"):
+            raise ParameterError(f"`unknown` must be 'raise' or 'skip'. Got {unknown!r}.")
+        require_interactions(events, "fold_in")
+
+    def _usable(self, events: Interactions, of: str, unknown: str) -> tuple[Interactions, int]:
+        """The events whose ids on the fixed side this model knows, and how many others were left out, if they may be."""
+        asked = "raise" if unknown == "raise" else "ignore"
+        if of == "users":
+            known = (self.items.positions(events.items, unknown=asked) >= 0)[events.indices]
+        else:
+            known = (self.users.positions(events.users, unknown=asked) >= 0)[events.row_positions()]
+        left_out = int((~known).sum())
+        events = events.select(known) if left_out else events
+        if not self._event_rules("fold in").takes_negative_weights:
+            events.refuse_negative_weights("fold_in")
+        return events, left_out
+
+    def _remaining(self, users: Any, items: Any) -> Interactions:
+        """The history without these ids. Raises `UnknownIdError`, and `DataError` when nothing would be left."""
+        history = self.history.drop(users=users, items=items)
+        if not history.n_users or not history.n_items:
+            raise DataError("A model must keep at least one user and one item.")
+        return history
 
     def history_with(self, events: Interactions) -> Interactions:
         """The history followed by new events. Weights of the same pair are summed; of two ratings the later one holds."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -17,10 +17,9 @@ import pandas as pd
 
 from recsys.errors import DataError, FormatError, InputError, ParameterError
 from recsys.fold_in import Rows
-from recsys.interactions import Interactions, require_interactions
-from recsys.model.base import RankingModel
+from recsys.interactions import Interactions
+from recsys.model.base import NeighbourTable, RankingModel
 from recsys.model.without_embeddings import WithoutEmbeddings
-from recsys.progress import show_progress
 from recsys.recommending.asked import EventRules
 from recsys.recommending.catalogue import Catalogue
 from recsys.recommending.item_item import EVENT_RULES, ItemItemCatalogue, ItemItemScores, summed_entries
@@ -107,38 +106,14 @@ class ItemItemModel(WithoutEmbeddings, RankingModel):
         neighbours. Only weights above 0 make items similar, so there may be fewer than k. Raises `UnknownIdError`.
         """
         require_k(k)
-        return self._neighbours(self._wanted(items), k, num_threads)
-
-    def similar_items_batches(
-        self,
-        items: Any = None,
-        k: int = 10,
-        *,
-        batch_items: int = 10_000,
-        num_threads: int | None = None,
-        progress: bool = False,
-    ) -> Iterator[pd.DataFrame]:
-        """What `similar_items` returns, in frames of at most `batch_items` items; at least one, maybe empty."""
-        require_k(k)
-        if batch_items < 1:
-            raise ParameterError(f"`batch_items` must be an int >= 1. Got {batch_items!r}.")
-        wanted = self._wanted(items)
-
-        def frames() -> Iterator[pd.DataFrame]:
-            with show_progress(f"Neighbours, {self.items.name}s", len(wanted), enabled=progress) as advance:
-                for start in range(0, max(len(wanted), 1), batch_items):
-                    some = wanted[start : start + batch_items]
-                    yield self._neighbours(some, k, num_threads)
-                    advance(len(some))
-
-        return frames()
+        return self._neighbours(self._item_positions(items), k, num_threads)
 
     def similar_users(self, users: Any = None, k: int = 10, *, num_threads: int | None = None) -> pd.DataFrame:
         """Raises `NoEmbeddingsError`: users are alike by vectors, and have none here."""
         raise self._no_embeddings()
 
-    def _wanted(self, items: Any) -> np.ndarray:
-        return np.arange(len(self.items)) if items is None else self.items.positions(items)
+    def _similar(self) -> NeighbourTable:
+        return self._neighbours
 
     def _neighbours(self, wanted: np.ndarray, k: int, num_threads: int | None) -> pd.DataFrame:
         lists = self.weights.nearest(wanted, k, num_threads)
@@ -164,18 +139,7 @@ class ItemItemModel(WithoutEmbeddings, RankingModel):
         position = self.items.position(item)
         row = Rows.of(self.history, "users").take(np.array([self.users.position(user)]))
         contributions = summed_entries(row, self.use_weights).weights * self._weights_to(position, row.indices)
-        order = np.argsort(-contributions, kind="stable")[:k]
-        table = pd.DataFrame(
-            {
-                "item_id": self.items.series(row.indices[order]),
-                "weight": row.weights[order],
-                "contribution": contributions[order],
-                "rank": np.arange(1, len(order) + 1),
-            }
-        )
-        table.attrs["base"] = float(self.weights.offsets[position])
-        table.attrs["score"] = table.attrs["base"] + float(contributions.sum())
-        return table
+        return self._explanation(row, contributions, float(self.weights.offsets[position]), k)
 
     def _weights_to(self, item: int, own: np.ndarray) -> np.ndarray:
         """(n,) float64: B_ji of the items `own` and one item i."""
@@ -199,20 +163,13 @@ class ItemItemModel(WithoutEmbeddings, RankingModel):
 
         Raises `InputError` for of="items": weights of new items come from training only.
         """
-        if of not in ("users", "items"):
-            raise ParameterError(f"`of` must be 'users' or 'items'. Got {of!r}.")
-        if unknown not in ("raise", "skip"):
-            raise ParameterError(f"`unknown` must be 'raise' or 'skip'. Got {unknown!r}.")
-        require_interactions(events, "fold_in")
+        self._check_fold_in(events, of, unknown)
         if of == "items":
             raise InputError(
                 f"A model of the trainer {self.trainer_name!r} can not fold in items: what they add to others comes from "
                 "training. Hint: train again, on history_with(events)."
             )
-        usable = self.items.positions(events.items, unknown="raise" if unknown == "raise" else "ignore")[events.indices] >= 0
-        left_out = int((~usable).sum())
-        events = events.select(usable) if left_out else events
-        events.refuse_negative_weights("fold_in")
+        events, left_out = self._usable(events, of, unknown)
         facts = {"of": of, "n": events.n_users, "fingerprint": events.fingerprint, "left_out": left_out}
         return replace(self, history=self.history_with(events), provenance={**self.provenance, "folded_in": facts})
 
@@ -225,9 +182,7 @@ class ItemItemModel(WithoutEmbeddings, RankingModel):
 
         Raises `UnknownIdError` for ids the model does not know, `DataError` when nothing would be left.
         """
-        history = self.history.drop(users=users, items=items)
-        if not history.n_users or not history.n_items:
-            raise DataError("A model must keep at least one user and one item.")
+        history = self._remaining(users, items)
         weights = self.weights
         if history.n_items < len(self.items):
             weights = weights.take(self.items.positions(history.items))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -16,17 +16,17 @@ import numpy as np
 import pandas as pd
 
 from recsys.embeddings import Embeddings
+from recsys.embeddings.biases import without_biases
 from recsys.embeddings.compression import CompressedEmbeddings, Compression
 from recsys.embeddings.compression.scores import CompressedScores
 from recsys.errors import DataError, InputError, ParameterError
 from recsys.fold_in import FoldIn, Rows, fold_in_arrays, fold_in_from, fold_in_to
-from recsys.interactions import Interactions, require_interactions
-from recsys.model.base import RankingModel
+from recsys.interactions import Interactions
+from recsys.model.base import NeighbourTable, RankingModel
 from recsys.model.compressing import compressed_sides, side_arrays, side_facts, side_from_stored, turned_fold_in
 from recsys.model.new_by_features import grown_by_features
 from recsys.model.without_embeddings import NoEmbeddingsError
 from recsys.recommending.catalogue import Catalogue, VectorCatalogue
-from recsys.recommending.likeness import neighbours_in_batches, without_biases
 from recsys.recommending.scores import Scores, VectorScores
 from recsys.retrieval import RepeatedSearch, Searcher
 from recsys.retrieval.approximate import Indexes, build_index
@@ -226,22 +226,9 @@ class Model(RankingModel):
         """The k items nearest by cosine to each of `items` (all if None): item_id, similar_item_id, score, rank."""
         return without_biases(self.item_embeddings, self.fold_in_method).neighbours(items, k, num_threads=num_threads)
 
-    def similar_items_batches(
-        self,
-        items: Any = None,
-        k: int = 10,
-        *,
-        batch_items: int = 10_000,
-        num_threads: int | None = None,
-        progress: bool = False,
-    ) -> Iterator[pd.DataFrame]:
-        """What `similar_items` returns, in frames of at most `batch_items` items; at least one, maybe empty."""
-        require_k(k)
-        if batch_items < 1:
-            raise ParameterError(f"`batch_items` must be an int >= 1. Got {batch_items!r}.")
+    def _similar(self) -> NeighbourTable:
         embeddings = without_biases(self.item_embeddings, self.fold_in_method)
-        wanted = embeddings.ids.to_arrow() if items is None else embeddings.ids.ids_at(embeddings.ids.positions(items))
-        return neighbours_in_batches(embeddings, wanted, k, batch_items, num_threads, progress=progress)
+        return lambda wanted, k, threads: embeddings.neighbours(embeddings.ids.ids_at(wanted), k, num_threads=threads)
 
     def similar_users(self, users: Any = None, k: int = 10, *, num_threads: int | None = None) -> pd.DataFrame:
         """The k users nearest by cosine to each of `users` (all if None): user_id, similar_user_id, score, rank."""
@@ -261,18 +248,7 @@ class Model(RankingModel):
         row = self._rows(np.array([self.users.position(user)]))
         query = self.item_embeddings[item]
         contributions = method.contributions(row, self.item_embeddings.vectors, query)
-        order = np.argsort(-contributions, kind="stable")[:k]
-        table = pd.DataFrame(
-            {
-                "item_id": self.items.series(row.indices[order]),
-                "weight": row.weights[order],
-                "contribution": contributions[order],
-                "rank": np.arange(1, len(order) + 1),
-            }
-        )
-        table.attrs["base"] = method.base(query)
-        table.attrs["score"] = method.base(query) + float(contributions.sum())
-        return table
+        return self._explanation(row, contributions, method.base(query), k)
 
     # ---- what is new --------------------------------------------------------------------------------------------
 
@@ -290,22 +266,9 @@ class Model(RankingModel):
 
         Raises `InputError` for a model that can not fold in.
         """
-        if of not in ("users", "items"):
-            raise ParameterError(f"`of` must be 'users' or 'items'. Got {of!r}.")
-        if unknown not in ("raise", "skip"):
-            raise ParameterError(f"`unknown` must be 'raise' or 'skip'. Got {unknown!r}.")
-        require_interactions(events, "fold_in")
+        self._check_fold_in(events, of, unknown)
         method = self._event_rules("fold in")
-        if of == "users":
-            known_ids = self.items.positions(events.items, unknown=_or_ignore(unknown)) >= 0
-            usable = known_ids[events.indices]
-        else:
-            known_ids = self.users.positions(events.users, unknown=_or_ignore(unknown)) >= 0
-            usable = known_ids[events.row_positions()]
-        left_out = int((~usable).sum())
-        events = events.select(usable) if left_out else events
-        if not method.takes_negative_weights:
-            events.refuse_negative_weights("fold_in")
+        events, left_out = self._usable(events, of, unknown)
         history = self.history_with(events)
         if of == "users":
             known, fixed = self.user_embeddings, self.item_embeddings
@@ -363,9 +326,7 @@ class Model(RankingModel):
 
         Raises `UnknownIdError` for ids the model does not know, `DataError` when nothing would be left.
         """
-        history = self.history.drop(users=users, items=items)
-        if not history.n_users or not history.n_items:
-            raise DataError("A model must keep at least one user and one item.")
+        history = self._remaining(users, items)
         kept_users = self.users.positions(history.users)
         kept_items = self.items.positions(history.items)
         lost_users = self.history.user_counts[kept_users] != history.user_counts
@@ -445,8 +406,3 @@ class Model(RankingModel):
             None if saved is None else fold_in_from(saved, stored.array),
             Indexes.in_folder(stored.path / "indexes", verify=verify),
         )
-
-
-def _or_ignore(unknown: str) -> str:
-    """What `IdMap.positions` is asked to do about unknown ids that are to be raised or skipped."""
-    return "raise" if unknown == "raise" else "ignore"

@@ -8,10 +8,10 @@ from typing import Protocol
 import numpy as np
 
 from recsys.embeddings import Embeddings
+from recsys.embeddings.biases import without_biases
 from recsys.errors import InputError
 from recsys.fold_in import FoldIn, Rows
 from recsys.ids import IdMap
-from recsys.recommending.likeness import without_biases
 from recsys.recommending.reasons import ReasonFinder, Reasons
 from recsys.retrieval import RankedLists
 
