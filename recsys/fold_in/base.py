@@ -1,4 +1,4 @@
-"""`FoldIn`: what a `Model` needs to know of how vectors follow from entries. May import fold_in.rows."""
+"""`FoldIn`: what a `Model` needs to know of how vectors follow from entries. May import errors and fold_in.rows."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from recsys.errors import InputError
 from recsys.fold_in.rows import Rows
 
-__all__ = ["FoldIn"]
+__all__ = ["FoldIn", "WithoutReasons"]
 
 
 @dataclass(frozen=True)
@@ -67,3 +68,22 @@ class FoldIn(ABC):
     def base(self, query: np.ndarray) -> float:
         """The part of the score of an item vector `query` (dim,) that is the same whatever the user has."""
         return 0.0
+
+
+@dataclass(frozen=True)
+class WithoutReasons(FoldIn):
+    """A fold-in whose scores are no sums over what a user has, which `no_reasons` says in a sentence."""
+
+    no_reasons: ClassVar[str]
+
+    def contributions(self, row: Rows, fixed: np.ndarray, query: np.ndarray) -> np.ndarray:
+        """Raises `InputError`."""
+        raise InputError(self.no_reasons)
+
+    def features(self, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Raises `InputError`."""
+        raise InputError(self.no_reasons)
+
+    def entry_terms(self, rows: Rows, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Raises `InputError`."""
+        raise InputError(self.no_reasons)

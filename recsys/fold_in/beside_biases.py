@@ -7,8 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from recsys.errors import InputError
-from recsys.fold_in.base import FoldIn
+from recsys.fold_in.base import FoldIn, WithoutReasons
 from recsys.fold_in.rows import Rows, read_only
 from recsys.fold_in.weighted import WeightedLeastSquares
 
@@ -23,7 +22,7 @@ _SAMPLE = 2000
 
 
 @dataclass(frozen=True)
-class BesideItemBiases(FoldIn):
+class BesideItemBiases(WithoutReasons):
     """The row  x = scale · argmin_z  Σ_S (1 - z · y_j)² + α₀ Σ_all (z · y_j)² + λ (n + α₀ m) ‖z‖², beside the biases.
 
     Users are [x, 1], items [y, bias]. Trained vectors are no solution of this: the row that folding in gives differs from the
@@ -33,6 +32,9 @@ class BesideItemBiases(FoldIn):
     """
 
     name: ClassVar[str] = "least_squares_beside_item_biases"
+    no_reasons: ClassVar[str] = (
+        "This model can not give reasons: its vectors were trained step by step and are no sums over what users have."
+    )
     bias_columns: ClassVar[int] = 1
 
     user_ridge: float
@@ -93,18 +95,6 @@ class BesideItemBiases(FoldIn):
         length = float(np.linalg.norm(self._least_squares(rows.take(places), fixed, of, num_threads)))
         return float(np.linalg.norm(trained[places])) / length if length else 1.0
 
-    def contributions(self, row: Rows, fixed: np.ndarray, query: np.ndarray) -> np.ndarray:
-        """Raises `InputError`."""
-        raise _no_reasons()
-
-    def features(self, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Raises `InputError`."""
-        raise _no_reasons()
-
-    def entry_terms(self, rows: Rows, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Raises `InputError`."""
-        raise _no_reasons()
-
 
 @dataclass(frozen=True)
 class BesideTwoBiases(BesideItemBiases):
@@ -112,12 +102,6 @@ class BesideTwoBiases(BesideItemBiases):
 
     name: ClassVar[str] = "least_squares_beside_two_biases"
     bias_columns: ClassVar[int] = 2
-
-
-def _no_reasons() -> InputError:
-    return InputError(
-        "This model can not give reasons: its vectors were trained step by step and are no sums over what users have."
-    )
 
 
 def _ridge(fixed: np.ndarray) -> float:

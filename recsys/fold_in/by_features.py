@@ -10,7 +10,7 @@ import numpy as np
 
 from recsys.errors import InputError
 from recsys.features import Features
-from recsys.fold_in.base import FoldIn
+from recsys.fold_in.base import FoldIn, WithoutReasons
 from recsys.fold_in.descent import Descent
 from recsys.fold_in.rows import Rows
 
@@ -18,7 +18,7 @@ __all__ = ["ByFeatures", "to_vectors"]
 
 
 @dataclass(frozen=True, eq=False)
-class ByFeatures(FoldIn):
+class ByFeatures(WithoutReasons):
     """Rows of `LightFM`: a row that has features is the sum of their vectors, a user that has events is trained by them.
 
     A row [x, b] is kept as the vector whose dot product with one of the other side is the score x · y + b_u + b_i: users
@@ -29,6 +29,9 @@ class ByFeatures(FoldIn):
     """
 
     name: ClassVar[str] = "by_features"
+    no_reasons: ClassVar[str] = (
+        "A model of the trainer 'lightfm' can not explain its scores by what a user has: gradient steps are no sum over it."
+    )
     takes_negative_weights: ClassVar[bool] = True
     bias_columns: ClassVar[int] = 2
 
@@ -66,24 +69,6 @@ class ByFeatures(FoldIn):
     def turned(self, turn: Callable[[np.ndarray, int], np.ndarray]) -> FoldIn:
         """The features turned with the items and users."""
         return ByFeatures(turn(self.user_table, 1), turn(self.item_table, 1), self.steps)
-
-    def contributions(self, row: Rows, fixed: np.ndarray, query: np.ndarray) -> np.ndarray:
-        """Raises `InputError`."""
-        raise _no_reasons()
-
-    def features(self, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Raises `InputError`."""
-        raise _no_reasons()
-
-    def entry_terms(self, rows: Rows, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Raises `InputError`."""
-        raise _no_reasons()
-
-
-def _no_reasons() -> InputError:
-    return InputError(
-        "A model of the trainer 'lightfm' can not explain its scores by what a user has: gradient steps are no sum over it."
-    )
 
 
 def to_vectors(rows: np.ndarray, of: str) -> np.ndarray:

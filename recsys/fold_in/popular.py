@@ -9,20 +9,23 @@ import numpy as np
 import scipy.sparse
 
 from recsys.errors import InputError
-from recsys.fold_in.base import FoldIn
+from recsys.fold_in.base import WithoutReasons
 from recsys.fold_in.rows import Rows
 
 __all__ = ["Popular"]
 
 
 @dataclass(frozen=True)
-class Popular(FoldIn):
+class Popular(WithoutReasons):
     """Rows of `Popularity`: a new user gets what is popular with everybody, a new item is as popular as its events say.
 
     Item vectors hold the popularity with everybody, then that in each group; user vectors 1 for everybody, or for their groups.
     """
 
     name: ClassVar[str] = "popularity"
+    no_reasons: ClassVar[str] = (
+        "A model of the trainer 'popularity' can not explain: its scores do not follow from what users have."
+    )
     takes_negative_weights: ClassVar[bool] = True
 
     by: str
@@ -49,18 +52,6 @@ class Popular(FoldIn):
         values = rows.weights if self.by == "weight" else np.ones(len(rows.indices), np.float32)
         return popularity(Rows(rows.indptr, rows.indices, values), fixed[:, 1:] >= 1)
 
-    def contributions(self, row: Rows, fixed: np.ndarray, query: np.ndarray) -> np.ndarray:
-        """Raises `InputError`."""
-        raise _no_reasons()
-
-    def features(self, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Raises `InputError`."""
-        raise _no_reasons()
-
-    def entry_terms(self, rows: Rows, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Raises `InputError`."""
-        raise _no_reasons()
-
 
 def popularity(items: Rows, groups: np.ndarray) -> np.ndarray:
     """(n_items, 1 + g) float32: the summed weights of each item's entries, over all users and over those of each group.
@@ -71,7 +62,3 @@ def popularity(items: Rows, groups: np.ndarray) -> np.ndarray:
     entries = scipy.sparse.csr_array((items.weights.astype(np.float64), items.indices, items.indptr), shape=shape)
     members = np.hstack([np.ones((len(groups), 1)), groups])
     return np.asarray(entries @ members, dtype=np.float32)
-
-
-def _no_reasons() -> InputError:
-    return InputError("A model of the trainer 'popularity' can not explain: its scores do not follow from what users have.")
