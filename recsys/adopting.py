@@ -20,7 +20,7 @@ from recsys.fold_in.by_features import ByFeatures, to_vectors
 from recsys.interactions import Interactions, require_interactions
 from recsys.model import Model
 from recsys.trainers import ALS, LightFM
-from recsys.trainers.base import Factors, library_versions
+from recsys.trainers.base import Factors, facts_of, library_versions
 
 __all__ = ["adopt"]
 
@@ -230,8 +230,7 @@ def _provenance(model: Any, kind: _Kind, data: Interactions, agreement: float | 
     return {
         "trainer": kind.name,
         "hyperparameters": plain,
-        "data": {"fingerprint": data.fingerprint, "n_users": data.n_users, "n_items": data.n_items}
-        | {"n_interactions": data.n_interactions, "provenance": dict(data.provenance)},
+        "data": facts_of(data),
         "adopted": {
             "class": f"{type(model).__module__}.{type(model).__qualname__}",
             "agreement": None if agreement is None else round(agreement, 4),

@@ -21,7 +21,7 @@ from recsys.ids import IdMap
 from recsys.interactions import Interactions, require_interactions
 from recsys.kernels.dense import row_blocks
 from recsys.model import Model
-from recsys.retrieval import RankedLists, top_k
+from recsys.retrieval import RankedLists, empty_lists, top_k
 from recsys.split.lots import hashed_ids, mix
 
 __all__ = ["evaluate_sampled_biased"]
@@ -131,7 +131,7 @@ class _AmongSamples:
     ) -> RankedLists:
         """Lists of up to k of each user's candidates."""
         n, k = len(user_positions), min(k, len(self.items))
-        lists = RankedLists(np.zeros((n, k), np.int32), np.zeros((n, k), np.float32), np.zeros(n, np.int32))
+        lists = empty_lists(n, k)
         for rows in row_blocks(n, max(1, _CELLS_AT_ONCE // len(self.items))):
             users = user_positions[rows]
             block = _rank_among(self._model, users, self._candidates(users, exclude_seen), k, exclude_seen, num_threads)

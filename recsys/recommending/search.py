@@ -12,7 +12,7 @@ import numpy as np
 from recsys.recommending.filters import Filters
 from recsys.recommending.scores import Scores
 from recsys.recommending.tables import PairSet
-from recsys.retrieval import RankedLists
+from recsys.retrieval import RankedLists, empty_lists
 
 __all__ = ["at_least", "ranked_lists", "stacked"]
 
@@ -29,7 +29,7 @@ def ranked_lists(scores: Scores, rows: np.ndarray, k: int, filters: Filters, num
         return scores.search(rows, k, seen=seen, candidates=filters.candidates, num_threads=num_threads)
     blocks = _blocks_of_pairs(filters.allow.counts(rows))
     parts = [_best_pairs(scores, rows[block], filters.allowed(rows[block]), k, num_threads) for block in blocks]
-    return stacked(parts) if parts else _empty_lists(0, k)
+    return stacked(parts) if parts else empty_lists(0, k)
 
 
 def _blocks_of_pairs(counts: np.ndarray) -> list[slice]:
@@ -47,7 +47,7 @@ def _best_pairs(scores: Scores, wanted: np.ndarray, pairs: PairSet, k: int, num_
     order = np.lexsort((-values, rows))
     place = np.arange(len(order)) - np.repeat(pairs.indptr[:-1], sizes)
     kept = place < k
-    lists = _empty_lists(len(wanted), k)
+    lists = empty_lists(len(wanted), k)
     lists.positions[rows[kept], place[kept]] = pairs.indices[order[kept]]
     lists.scores[rows[kept], place[kept]] = values[order[kept]]
     lists.counts[:] = np.minimum(sizes, k)
@@ -72,7 +72,3 @@ def stacked(parts: list[RankedLists]) -> RankedLists:
         np.vstack([wide(part.scores) for part in parts]),
         np.concatenate([part.counts for part in parts]),
     )
-
-
-def _empty_lists(n: int, k: int) -> RankedLists:
-    return RankedLists(np.zeros((n, k), np.int32), np.zeros((n, k), np.float32), np.zeros(n, np.int32))

@@ -7,5 +7,6 @@ from __future__ import annotations
 
 from recsys.retrieval.exact import RankedLists, RepeatedSearch, top_k
 from recsys.retrieval.searcher import Searcher
+from recsys.retrieval.shortlists import empty_lists
 
-__all__ = ["RankedLists", "RepeatedSearch", "Searcher", "top_k"]
+__all__ = ["RankedLists", "RepeatedSearch", "Searcher", "empty_lists", "top_k"]

@@ -23,6 +23,7 @@ from recsys.kernels import item_item as kernels
 from recsys.kernels.dense import row_blocks
 from recsys.parallel import Workers
 from recsys.retrieval.exact import RankedLists, require_k
+from recsys.retrieval.shortlists import empty_lists
 
 __all__ = ["DenseWeights", "ItemWeights", "SparseWeights"]
 
@@ -110,7 +111,7 @@ class ItemWeights(ABC):
         require_k(k)
         labels = _frozen(np.arange(self.n_items) if candidates is None else candidates, np.int32)
         n, k = len(rows), min(k, len(labels))
-        lists = RankedLists(np.zeros((n, k), np.int32), np.zeros((n, k), np.float32), np.zeros(n, np.int32))
+        lists = empty_lists(n, k)
         if not n or not k:
             return lists
         hidden = (np.zeros(n + 1, np.int64), np.empty(0, np.int32)) if seen is None else seen
@@ -225,7 +226,7 @@ class DenseWeights(ItemWeights):
     def nearest(self, items: np.ndarray, k: int, num_threads: int | None = None) -> RankedLists:
         """See `ItemWeights`."""
         n, k = len(items), min(k, self.n_items)
-        lists = RankedLists(np.zeros((n, k), np.int32), np.zeros((n, k), np.float32), np.zeros(n, np.int32))
+        lists = empty_lists(n, k)
 
         def work(block: slice) -> None:
             columns = np.ascontiguousarray(self.values[:, items[block]].T)

@@ -15,7 +15,7 @@ from recsys.kernels.dense import gram, largest_entries, principal_axes, rotate
 from recsys.model import Model
 from recsys.parallel import Workers
 from recsys.trainers.alternating import AlternatingRun
-from recsys.trainers.base import Factors, Run, Trainer, refuse_idle_factors
+from recsys.trainers.base import Factors, Run, Trainer, known_vectors, refuse_idle_factors
 from recsys.trainers.heavy_tail import warn_of_heavy_tail
 from recsys.trainers.search_space import Range, SearchSpace
 
@@ -91,7 +91,7 @@ class ALS(Trainer[Model]):
         self._check_number("relaxation", above=0)
         self._check("relaxation", "below 2, where every sweep still lowers the objective", self.relaxation < 2)
         self._check("weighting", quote_some(_WEIGHTINGS), self.weighting in _WEIGHTINGS)
-        self._check("num_threads", "an int >= 1 or None", self.num_threads is None or self.num_threads >= 1)
+        self._check_num_threads()
 
     def start(self, train: Interactions) -> Run:
         train.refuse_negative_weights("ALS")
@@ -181,8 +181,8 @@ class _AlsRun(AlternatingRun):
             (self._items, self._train.items, model.item_embeddings),
         )
         for vectors, ids, known in sides:
-            positions = known.ids.positions(ids, unknown="ignore")
-            vectors[positions >= 0] = known.vectors[positions[positions >= 0]]
+            is_known, earlier = known_vectors(ids, known)
+            vectors[is_known] = earlier
 
 
 def _turn(fixed: np.ndarray, solved: np.ndarray, workers: Workers) -> np.ndarray:

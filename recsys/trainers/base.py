@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
 import numpy as np
 
+from recsys.embeddings import Embeddings
 from recsys.errors import DataError, FormatError, ParameterError, quote_some
 from recsys.fold_in import FoldIn
 from recsys.ids import IdMap
@@ -232,8 +233,7 @@ class Trainer(ABC, Generic[Made]):
         provenance = {
             "trainer": self.name,
             "hyperparameters": asdict(self),
-            "data": {"fingerprint": train.fingerprint, "n_users": train.n_users, "n_items": train.n_items}
-            | {"n_interactions": train.n_interactions, "provenance": dict(train.provenance)},
+            "data": facts_of(train),
             "training": dict(measured),
             "versions": library_versions(),
             "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -245,6 +245,10 @@ class Trainer(ABC, Generic[Made]):
             raise ParameterError(
                 f"The `{name}` parameter of {type(self).__name__} must be {rule}. Got {getattr(self, name)!r}."
             )
+
+    def _check_num_threads(self) -> None:
+        value = vars(self)["num_threads"]  # a setting of most trainers, not of all
+        self._check("num_threads", "an int >= 1 or None", value is None or value >= 1)
 
     def _check_integer(self, name: str, at_least: int) -> None:
         value = getattr(self, name)
@@ -282,6 +286,18 @@ def require_finite(vectors: np.ndarray, ids: IdMap) -> None:
         f"The training diverged: the vector of {ids.name} {ids.ids_at(bad[:1])[0].as_py()!r} is not finite. "
         "Hint: its weights may be too large, see Interactions.weighted('log'); a lower alpha or more regularization helps too."
     )
+
+
+def facts_of(train: Interactions) -> dict[str, Any]:
+    """What a model's provenance says of the data it was trained on."""
+    sizes = {"n_users": train.n_users, "n_items": train.n_items, "n_interactions": train.n_interactions}
+    return {"fingerprint": train.fingerprint, **sizes, "provenance": dict(train.provenance)}
+
+
+def known_vectors(ids: IdMap, known: Embeddings) -> tuple[np.ndarray, np.ndarray]:
+    """Which of `ids` an earlier model knows, (n,) bool, and their vectors there."""
+    positions = known.ids.positions(ids, unknown="ignore")
+    return positions >= 0, known.vectors[positions[positions >= 0]]
 
 
 def library_versions() -> dict[str, str]:

@@ -55,7 +55,7 @@ class EASE(Trainer[ItemItemModel]):
     def __post_init__(self) -> None:
         self._check_number("regularization", above=0)
         self._check("use_weights", "True or False", isinstance(self.use_weights, (bool, np.bool_)))
-        self._check("num_threads", "an int >= 1 or None", self.num_threads is None or self.num_threads >= 1)
+        self._check_num_threads()
 
     def start(self, train: Interactions) -> Training[ItemItemModel]:
         train.refuse_negative_weights("EASE")

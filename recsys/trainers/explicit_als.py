@@ -13,7 +13,7 @@ from recsys.interactions import Interactions
 from recsys.model import Model
 from recsys.parallel import Workers
 from recsys.trainers.alternating import AlternatingRun
-from recsys.trainers.base import Factors, Run, Trainer, refuse_idle_factors
+from recsys.trainers.base import Factors, Run, Trainer, known_vectors, refuse_idle_factors
 from recsys.trainers.search_space import Range, SearchSpace
 
 __all__ = ["ExplicitALS"]
@@ -75,7 +75,7 @@ class ExplicitALS(Trainer[Model]):
         self._check_number("regularization_exponent", at_least=0)
         self._check_number("relaxation", above=0)
         self._check("relaxation", "below 2, where every sweep still lowers the objective", self.relaxation < 2)
-        self._check("num_threads", "an int >= 1 or None", self.num_threads is None or self.num_threads >= 1)
+        self._check_num_threads()
 
     def start(self, train: Interactions) -> Run:
         refuse_idle_factors("ExplicitALS", self.factors, train)
@@ -125,9 +125,9 @@ class _ExplicitRun(AlternatingRun):
             ("items", self._items, self._train.items, model.item_embeddings),
         )
         for of, rows, ids, known in sides:
-            positions = known.ids.positions(ids, unknown="ignore")
+            is_known, earlier = known_vectors(ids, known)
             # Taken apart with the new mean: an item keeps b + μ, whatever the new ratings do to μ.
-            rows[positions >= 0] = self._problem.from_vectors(known.vectors[positions[positions >= 0]], of)
+            rows[is_known] = self._problem.from_vectors(earlier, of)
 
 
 def _initial_rows(n: int, factors: int, generator: np.random.Generator) -> np.ndarray:

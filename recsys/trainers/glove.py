@@ -102,7 +102,7 @@ class GloVe(Trainer[Model]):
             span_microseconds(self.session_gap, "session_gap")
         if self.max_memory_gb is not None:
             self._check_number("max_memory_gb", above=0)
-        self._check("num_threads", "an int >= 1 or None", self.num_threads is None or self.num_threads >= 1)
+        self._check_num_threads()
 
     def start(self, train: Interactions) -> Run:
         train.refuse_negative_weights("GloVe")

@@ -104,7 +104,7 @@ class Item2Vec(Trainer[Model]):
         self._check("subsampling", "a share of all events, below 1", self.subsampling < 1)
         self._check("order", quote_some(ORDERS), self.order in ORDERS)
         self._check("track_loss", "True or False", isinstance(self.track_loss, (bool, np.bool_)))
-        self._check("num_threads", "an int >= 1 or None", self.num_threads is None or self.num_threads >= 1)
+        self._check_num_threads()
         if self.session_gap is not None:
             span_microseconds(self.session_gap, "session_gap")
 

@@ -79,7 +79,7 @@ class ItemKNN(Trainer[ItemItemModel]):
         self._check_number("shrink", at_least=0)
         for name in ("normalized", "centred", "use_weights"):
             self._check(name, "True or False", isinstance(getattr(self, name), (bool, np.bool_)))
-        self._check("num_threads", "an int >= 1 or None", self.num_threads is None or self.num_threads >= 1)
+        self._check_num_threads()
 
     def start(self, train: Interactions) -> Training[ItemItemModel]:
         train.refuse_negative_weights("ItemKNN")

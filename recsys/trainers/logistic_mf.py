@@ -72,7 +72,7 @@ class LogisticMF(Trainer[Model]):
             self._check_number(name, above=0)
         self._check_number("regularization", at_least=0)
         self._check("negatives", quote_some(NEGATIVES), self.negatives in NEGATIVES)
-        self._check("num_threads", "an int >= 1 or None", self.num_threads is None or self.num_threads >= 1)
+        self._check_num_threads()
 
     def start(self, train: Interactions) -> SampledRun:
         refuse_idle_factors("LogisticMF", self.factors, train)

@@ -22,7 +22,7 @@ from recsys.interactions import Interactions
 from recsys.kernels import sgd
 from recsys.model import Model
 from recsys.parallel import Workers
-from recsys.trainers.base import Factors, Run, require_finite
+from recsys.trainers.base import Factors, Run, known_vectors, require_finite
 
 __all__ = ["NEGATIVES", "Bucket", "SampledRun"]
 
@@ -148,8 +148,8 @@ class SampledRun(Run):
             (self._items, self._train.items, model.item_embeddings),
         )
         for vectors, ids, known in sides:
-            positions = known.ids.positions(ids, unknown="ignore")
-            vectors[positions >= 0] = known.vectors[positions[positions >= 0]]
+            is_known, earlier = known_vectors(ids, known)
+            vectors[is_known] = earlier
 
 
 def _number_of_blocks(n_users: int, n_items: int, n_entries: int) -> int:

@@ -17,7 +17,7 @@ from recsys.fold_in import DenseLeastSquares
 from recsys.fold_in.dense import half_inverse
 from recsys.interactions import Interactions
 from recsys.kernels import sparse
-from recsys.kernels.dense import gram, principal_axes, rotate
+from recsys.kernels.dense import gram, largest_entries, principal_axes, rotate
 from recsys.model import Model
 from recsys.parallel import Workers
 from recsys.trainers.base import Factors, Run, Trainer
@@ -66,7 +66,7 @@ class SpectralTrainer(Trainer[Model]):
         self._check_integer("random_state", at_least=0)
         self._check_number("item_share", at_least=0)
         self._check("item_share", "a number from 0 to 1", self.item_share <= 1)
-        self._check("num_threads", "an int >= 1 or None", self.num_threads is None or self.num_threads >= 1)
+        self._check_num_threads()
         parse_scheme(self.weighting)
 
     def _refuse_too_many_factors(self, train: Interactions) -> None:
@@ -227,9 +227,8 @@ def _column_means(data: Interactions) -> np.ndarray:
 
 def _signs(vectors: np.ndarray, axes: np.ndarray) -> np.ndarray:
     """(k,) with which the largest entry of each turned column is positive: an axis may point either way."""
-    turned = vectors @ axes.astype(np.float32)
-    signs = np.sign(turned[np.abs(turned).argmax(axis=0), np.arange(turned.shape[1])])
-    return np.asarray(np.where(signs == 0, 1, signs))
+    largest = largest_entries(vectors @ axes.astype(np.float32))
+    return np.where(largest < 0, np.float32(-1), np.float32(1))
 
 
 def _digits(values: np.ndarray) -> list[float]:

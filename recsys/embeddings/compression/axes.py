@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsys.kernels.dense import gram, principal_axes, rotate
+from recsys.kernels.dense import gram, largest_entries, principal_axes, rotate
 from recsys.parallel import Workers
 
 __all__ = ["better_axes", "in_axes"]
@@ -31,8 +31,7 @@ def better_axes(sides: list[np.ndarray], dimensions: int, workers: Workers) -> n
     if np.diag(products)[:dimensions].sum() >= _AS_GOOD * weights[:dimensions].sum():
         return None
     # The sign of an axis is open: its largest entry is positive.
-    largest = axes[np.abs(axes).argmax(axis=0), np.arange(dim)]
-    return np.asarray(axes * np.where(largest < 0, -1, 1), np.float32)
+    return np.asarray(axes * np.where(largest_entries(axes) < 0, -1, 1), np.float32)
 
 
 def in_axes(vectors: np.ndarray, axes: np.ndarray | None, dimensions: int, kept: int, workers: Workers) -> np.ndarray:

@@ -104,11 +104,6 @@ class CompressedEmbeddings(Embeddings):
         return self.n_bytes / max(len(self), 1)
 
     @property
-    def original_bytes_per_id(self) -> float:
-        """Of the originals, which lie on the disk beside the codes."""
-        return 0.0 if self.originals is None else self.originals.nbytes / max(len(self), 1)
-
-    @property
     def _scores_again(self) -> bool:
         return self.originals is not None or self.coded.codes.proposes
 
