@@ -1,8 +1,10 @@
 """The house rules that a test can hold: who may import whom, what is imported when, what the sources must not say."""
 
 import ast
+import configparser
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,27 @@ def test_what_is_not_used_is_not_imported(statement, never):
     program = f"import sys; {statement}; print(' '.join(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert not never & set(loaded)
+
+
+def setup_options():
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    return parser
+
+
+def test_every_package_is_installed():
+    listed = setup_options()["options"]["packages"].split()
+    found = [".".join(path.relative_to(ROOT).parent.parts) for path in (ROOT / "recsys").rglob("__init__.py")]
+    assert sorted(listed) == sorted([*found, "recsys.data"])
+
+
+def test_every_file_beside_the_code_is_installed():
+    patterns = {name: words.split(", ") for name, words in setup_options()["options.package_data"].items()}
+    others = [path for path in (ROOT / "recsys").rglob("*.*") if path.suffix not in (".py", ".pyc", ".nbi", ".nbc")]
+    assert others
+    for path in others:
+        package = ".".join(path.relative_to(ROOT).parent.parts)
+        assert any(fnmatch(path.name, pattern) for pattern in patterns.get(package, ())), path
 
 
 def test_public_names_are_there_and_documented():
