@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 # The kernels run once more as plain Python: what they compute must not depend on the compiler.
-KERNEL_TESTS := tests/test_als.py tests/test_product_kernels.py tests/test_quantised_kernels.py tests/test_explicit_als.py tests/test_retrieval.py tests/test_metrics.py \
+KERNEL_TESTS := tests/test_als.py tests/test_product_kernels.py tests/test_quantised_kernels.py tests/test_screening_kernels.py tests/test_explicit_als.py tests/test_retrieval.py tests/test_metrics.py \
 	tests/test_metrics_shown.py tests/test_recommending.py \
 	tests/test_csr_kernels.py tests/test_sparse_kernels.py tests/test_lightfm.py tests/test_glove.py tests/test_found_kernels.py tests/test_ingest_kernels.py tests/test_item_item_kernels.py tests/test_pairwise.py tests/test_resampling.py
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from recsys.errors import ParameterError
 from recsys.kernels import topk
-from recsys.retrieval import exact, shortlists, top_k
+from recsys.retrieval import exact, screening, shortlists, top_k
 
 
 def as_pairs(lists, row):
@@ -34,7 +34,7 @@ def test_search_equals_sorting_all_scores_and_never_leaks(worth_arranging, data)
     allowed = data.draw(st.none() | st.sets(st.integers(0, m - 1)))
     k = data.draw(st.integers(1, m + 3))
     candidates = None if allowed is None else np.array(sorted(allowed), np.int64)
-    with mock.patch.object(exact, "_WORTH_ARRANGING", worth_arranging):
+    with mock.patch.object(exact, "_WORTH_SORTING", worth_arranging):
         lists = top_k(queries, items, k, seen=csr_of(seen), candidates=candidates, num_threads=1)
     for row in range(n):
         expected = naive.ranked(queries[row], items, k, skip=seen[row], candidates=allowed)
@@ -82,6 +82,47 @@ def test_where_most_items_are_skipped_the_lists_are_those_of_sorting_all_scores(
     positions, scores = by_sorting(queries, items, 15, seen)
     np.testing.assert_array_equal(lists.scores, scores)
     np.testing.assert_array_equal(lists.positions, positions)
+
+
+@pytest.mark.compiled
+def test_items_with_one_large_coordinate_are_found_as_any_other():
+    generator = np.random.default_rng(11)
+    queries, items = generator.standard_normal((2, 1200, 24)).astype(np.float32)
+    queries[:, 3], items[:, 3] = 1, 40 * generator.lognormal(0, 1, 1200)
+    queries[::2, 5] *= 1000
+    lists = top_k(queries, items, 9)
+    positions, scores = by_sorting(queries, items, 9)
+    np.testing.assert_array_equal(lists.scores, scores)
+    np.testing.assert_array_equal(lists.positions, positions)
+
+
+@pytest.mark.compiled
+def test_lists_for_which_the_sample_promised_too_much_are_searched_again():
+    # The best items of every query are those that the sample takes: it makes the others look as good.
+    generator = np.random.default_rng(12)
+    items = generator.standard_normal((6000, 12)).astype(np.float32)
+    items /= np.linalg.norm(items, axis=1, keepdims=True)
+    queries = np.ones((70, 12), np.float32) + 0.01 * generator.standard_normal((70, 12)).astype(np.float32)
+    places = np.arange(6000 // screening._SAMPLED) * screening._SAMPLED + screening._SAMPLED // 2
+    items[places] = 12**-0.5
+    items *= np.linspace(1.001, 1, 6000, dtype=np.float32)[:, None]  # so that places are positions
+    seen = csr_of([set(generator.choice(6000, 5, replace=False).tolist()) for _ in range(70)])
+    with mock.patch.object(exact, "screened", side_effect=exact.screened) as passes:
+        lists = top_k(queries, items, len(places) + 40, seen=seen)
+    positions, scores = by_sorting(queries, items, len(places) + 40, seen)
+    np.testing.assert_array_equal(lists.scores, scores)
+    np.testing.assert_array_equal(lists.positions, positions)
+    assert [call.kwargs["guess"] for call in passes.call_args_list] == [True, False]
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("k", [4990, 5000])
+def test_lists_of_nearly_all_items_are_complete(k):
+    generator = np.random.default_rng(13)
+    queries, items = generator.standard_normal((66, 16)).astype(np.float32), generator.standard_normal((5000, 16))
+    lists = top_k(queries, items.astype(np.float32), k, seen=csr_of([{row} for row in range(66)]))
+    assert lists.counts.tolist() == [min(k, 4999)] * 66
+    assert all(len(set(row[: min(k, 4999)].tolist())) == min(k, 4999) for row in lists.positions)
 
 
 @pytest.mark.compiled
@@ -175,3 +216,5 @@ def test_blocks_of_columns_in_turn_keep_what_one_block_keeps(lines, k):
 def test_memory_is_bounded_by_the_block():
     # The score buffer of a block of queries is all that is held besides the result.
     assert shortlists.QUERY_ROWS * exact._ITEM_ROWS * 4 <= 2 * 2**20
+    # Of screening, what is found in a block: two places and a bound a pair.
+    assert shortlists.QUERY_ROWS * screening._ITEM_ROWS * 12 <= 6 * 2**20

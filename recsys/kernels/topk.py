@@ -14,49 +14,45 @@ from numba.extending import intrinsic
 
 from recsys.kernels._jit import fast_part, kernel
 
-__all__ = ["count_possible", "cut_to", "keep_best", "keep_possible", "mask_columns", "renumber", "rescore_sorted"]
+__all__ = [
+    "cut_to",
+    "keep_best",
+    "keep_found",
+    "mask_columns",
+    "mask_sampled",
+    "nth_largest",
+    "renumber",
+    "rescore_sorted",
+]
 
 # Scores are compared this many at a time, and what reaches the bar is read off the bits of one word.
 _RUN = 64
 
 
-def _compiled_bits(completed):
+def _compiled_bits():
     @intrinsic
-    def bits(typing_context, line, rests, start, rest, bar):
-        signature = types.int64(line, rests, start, rest, bar)
+    def bits(typing_context, line, start, bar):
+        signature = types.int64(line, start, bar)
 
         def generate(context, builder, signature, values):
             vector = ir.VectorType(ir.FloatType(), _RUN)
-            start = context.cast(builder, values[2], signature.args[2], types.int64)
-
-            def run_of(place):
-                data = context.make_array(signature.args[place])(context, builder, values[place]).data
-                return builder.load(builder.bitcast(builder.gep(data, [start]), vector.as_pointer()), align=4)
-
-            def everywhere(place):
-                undefined = ir.Constant(vector, ir.Undefined)
-                value = context.cast(builder, values[place], signature.args[place], types.float32)
-                one = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
-                zeros = ir.Constant(ir.VectorType(ir.IntType(32), _RUN), [0] * _RUN)
-                return builder.shuffle_vector(one, undefined, zeros)
-
-            scores = run_of(0)
-            if completed:
-                scores = builder.fadd(scores, builder.fmul(everywhere(3), run_of(1)))
-            return builder.bitcast(builder.fcmp_ordered(">=", scores, everywhere(4)), ir.IntType(64))
+            start = context.cast(builder, values[1], signature.args[1], types.int64)
+            data = context.make_array(signature.args[0])(context, builder, values[0]).data
+            scores = builder.load(builder.bitcast(builder.gep(data, [start]), vector.as_pointer()), align=4)
+            undefined = ir.Constant(vector, ir.Undefined)
+            value = context.cast(builder, values[2], signature.args[2], types.float32)
+            one = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
+            zeros = ir.Constant(ir.VectorType(ir.IntType(32), _RUN), [0] * _RUN)
+            bars = builder.shuffle_vector(one, undefined, zeros)
+            return builder.bitcast(builder.fcmp_ordered(">=", scores, bars), ir.IntType(64))
 
         return signature, generate
 
     return bits
 
 
-def _plain_bits(completed):
-    def bits(line, rests, start, rest, bar):
-        run = slice(start, start + _RUN)
-        reached = (line[run] + rest * rests[run] if completed else line[run]) >= bar
-        return sum(1 << int(j) for j in np.flatnonzero(reached))
-
-    return bits
+def _plain_bits():
+    return lambda line, start, bar: sum(1 << int(j) for j in np.flatnonzero(line[start : start + _RUN] >= bar))
 
 
 def _compiled_lowest():
@@ -75,9 +71,8 @@ def _plain_lowest():
 
 
 _is_plain = getattr(numba.config, "DISABLE_JIT", 0)
-_make_bits = _plain_bits if _is_plain else _compiled_bits
-# (line, rests, start, rest, bar): bit j says whether line[start + j] (+ rest · rests[start + j]) >= bar, float32, 64 of them.
-_reaching, _possibly_reaching = _make_bits(completed=False), _make_bits(completed=True)
+# (line, start, bar): bit j says whether line[start + j] >= bar, float32, 64 of them.
+_reaching = _plain_bits() if _is_plain else _compiled_bits()
 # The place of the lowest bit that is set.
 _lowest = _plain_lowest() if _is_plain else _compiled_lowest()
 
@@ -107,6 +102,33 @@ def mask_columns(scores, rows, first, end, columns, cursors, ends):
                 scores[r, columns[cursor] - first] = -np.inf
             cursor += 1
         cursors[row] = cursor
+
+
+@kernel
+def mask_sampled(scores, columns, cursors, ends, sampled):
+    """scores[r, sampled[c]] = -inf for each place c in columns[cursors[r] : ends[r]] that is sampled (not -1)."""
+    for row in range(len(cursors)):
+        for entry in range(cursors[row], ends[row]):
+            if sampled[columns[entry]] >= 0:
+                scores[row, sampled[columns[entry]]] = -np.inf
+
+
+@kernel
+def nth_largest(scores, n, found):
+    """found[r] = the n-th largest of scores[r], counted from 1, equals each; -inf where there are fewer."""
+    best = np.empty(n, np.float32)  # rising
+    for row in range(len(found)):
+        for place in range(n):
+            best[place] = -np.inf
+        for column in range(scores.shape[1]):
+            score = scores[row, column]
+            if score > best[0]:
+                place = 1
+                while place < n and best[place] < score:
+                    best[place - 1] = best[place]
+                    place += 1
+                best[place - 1] = score
+        found[row] = best[0]
 
 
 @kernel
@@ -155,22 +177,10 @@ def cut_to(kept, scores, positions, counts, bars):
 def _candidates(line, start, end, bar):
     """The bits of the run from `start` on, up to `end`, whose scores reach the bar."""
     if start + _RUN <= end:
-        return _reaching(line, line, start, bar, bar)
+        return _reaching(line, start, bar)
     bits = 0
     for j in range(end - start):
         if line[start + j] >= bar:
-            bits |= 1 << j
-    return bits
-
-
-@kernel
-def _possible(line, rests, rest, start, end, bar):
-    """As `_candidates`, for scores that may still gain rest · rests."""
-    if start + _RUN <= end:
-        return _possibly_reaching(line, rests, start, rest, bar)
-    bits = 0
-    for j in range(end - start):
-        if line[start + j] + rest * rests[start + j] >= bar:
             bits |= 1 << j
     return bits
 
@@ -227,72 +237,69 @@ def keep_best(scores, rows, labels, kept, best_scores, best_positions, counts, b
 
 
 @kernel
-def count_possible(scores, rows, rests, query_rests, slack, bars):
-    """How many scores over the leading dimensions could enter the shortlists once completed (see `keep_possible`)."""
-    possible = 0
-    for r in range(len(rows)):
-        line, rest, bar = scores[r, : len(rests)], query_rests[rows[r]], bars[rows[r]] - slack[rows[r]]
-        above = 0
-        for column in range(len(line)):
-            above += line[column] + rest * rests[column] >= bar
-        possible += above
-    return possible
+def _is_among(place, columns, begin, end):
+    """Whether the rising columns[begin:end] hold the place."""
+    while begin < end:
+        middle = (begin + end) // 2
+        if columns[middle] < place:
+            begin = middle + 1
+        elif columns[middle] > place:
+            end = middle
+        else:
+            return True
+    return False
 
 
 @fast_part
-def _four_dots(vectors, rows, first, other):
-    """vectors[rows[first : first + 4]] @ other"""
-    a, b, c, d = vectors[rows[first]], vectors[rows[first + 1]], vectors[rows[first + 2]], vectors[rows[first + 3]]
+def _four_pairs(queries, rows, vectors, columns):
+    """The products queries[rows[n]] @ vectors[columns[n]] of four pairs."""
+    x0, x1, x2, x3 = queries[rows[0]], queries[rows[1]], queries[rows[2]], queries[rows[3]]
+    y0, y1, y2, y3 = vectors[columns[0]], vectors[columns[1]], vectors[columns[2]], vectors[columns[3]]
     s0 = s1 = s2 = s3 = np.float32(0)
-    for k in range(len(other)):
-        s0 += a[k] * other[k]
-        s1 += b[k] * other[k]
-        s2 += c[k] * other[k]
-        s3 += d[k] * other[k]
+    for k in range(len(x0)):
+        s0 += x0[k] * y0[k]
+        s1 += x1[k] * y1[k]
+        s2 += x2[k] * y2[k]
+        s3 += x3[k] * y3[k]
     return s0, s1, s2, s3
 
 
 @kernel
-def keep_possible(
-    scores, rows, labels, tails, rests, query_tails, query_rests, slack, kept, best_scores, best_positions, counts, bars
+def keep_found(
+    rows, columns, bounds, queries, vectors, first, labels, seen, cursors, ends, kept, best_scores, best_positions, counts, bars
 ):
-    """Completes those scores over the leading dimensions that could reach the bar, and enters them.
+    """Scores pairs that may be good enough and enters them into the shortlists.
 
-    By Cauchy and Schwarz the other dimensions add at most the product of both rests, the norms of the tails.
-
-    tails : (m, rest) float32, the other dimensions of each column;  rests : (m,) their norms;  query_tails, query_rests : the
-    same of all queries;  slack : (any,) what rounding may have taken from a score. Else as `keep_best`.
+    rows, columns : (n,) int32, pairs of `queries` and `vectors`, the latter from the place `first` on.
+    bounds : (n,) float32, what their products are not above;  labels : (n_items,) int32, the position at each place.
+    seen[cursors[row] : ends[row]] are the rising places that must not enter. Else as `keep_best`.
     """
-    end, room = len(labels), best_scores.shape[1]
-    found = np.empty(_RUN + 3, np.int64)
-    for r in range(len(rows)):
-        row, line = rows[r], scores[r]
-        tail, rest = query_tails[row], query_rests[row]
-        size, bar = counts[row], bars[row]
-        for start in range(0, end, _RUN):
-            bits = _possible(line, rests, rest, start, end, bar - slack[row])
-            n_found = 0
-            while bits:
-                column = start + _lowest(bits)
-                bits &= bits - 1
-                found[n_found] = column
-                n_found += line[column] > -np.inf
-            found[n_found : n_found + 3] = start  # whole fours
-            for place in range(0, n_found, 4):
-                more = _four_dots(tails, found, place, tail)
-                for j in range(min(4, n_found - place)):
-                    score = line[found[place + j]] + more[j]
-                    if not score >= bar:
-                        continue
-                    if size == room:
-                        _cut(best_scores[row], best_positions[row], size, kept)
-                        size, bar = kept, best_scores[row, kept - 1]
-                        if not score >= bar:
-                            continue
-                    best_scores[row, size] = score
-                    best_positions[row, size] = labels[found[place + j]]
-                    size += 1
-        counts[row], bars[row] = size, bar
+    room = best_scores.shape[1]
+    some_rows, some_columns, n_some = np.zeros(4, np.int32), np.zeros(4, np.int32), 0
+    for n in range(len(rows) + 1):
+        if n < len(rows):
+            row, column = rows[n], columns[n]
+            if not bounds[n] >= bars[row] or _is_among(first + column, seen, cursors[row], ends[row]):
+                continue
+            some_rows[n_some], some_columns[n_some] = row, column
+            n_some += 1
+            if n_some < 4:
+                continue
+        scores = _four_pairs(queries, some_rows, vectors, some_columns)
+        for j in range(n_some):
+            row, score = some_rows[j], scores[j]
+            if not score >= bars[row]:
+                continue
+            size = counts[row]
+            if size == room:
+                _cut(best_scores[row], best_positions[row], size, kept)
+                size, bars[row], counts[row] = kept, best_scores[row, kept - 1], kept
+                if not score >= bars[row]:
+                    continue
+            best_scores[row, size] = score
+            best_positions[row, size] = labels[first + some_columns[j]]
+            counts[row] = size + 1
+        n_some = 0
 
 
 @fast_part

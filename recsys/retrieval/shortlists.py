@@ -11,7 +11,16 @@ from recsys.kernels import topk
 from recsys.kernels.dense import row_blocks
 from recsys.parallel import Workers
 
-__all__ = ["MARGIN", "QUERY_ROWS", "RankedLists", "Shortlists", "empty_lists", "search_until_proven"]
+__all__ = [
+    "MARGIN",
+    "QUERY_ROWS",
+    "QueryShortlists",
+    "RankedLists",
+    "Shortlists",
+    "empty_lists",
+    "norms_of",
+    "search_until_proven",
+]
 
 # More than k are kept by fast sums, scored again exactly, and cut. Where that does not prove a list, many more are.
 MARGIN, _MORE = 8, 8
@@ -68,6 +77,18 @@ class Shortlists:
         self.positions = np.zeros((len(rows), room), np.int32)
         self.counts = np.zeros(len(rows), np.int32)
         self.bars = np.full(len(rows), -np.inf, np.float32)
+        # Bars that were only guessed: a list that they leave short may lack what is below them.
+        self._guesses = self.bars.copy()
+
+    def mask_sampled(self, scores: np.ndarray, sampled: np.ndarray) -> None:
+        """Takes what all queries have seen out of scores of a sample; sampled : (n_items,) the column of each item, or -1."""
+        if self._seen is not None:
+            topk.mask_sampled(scores, *self._seen, sampled)
+
+    def guess(self, scores: np.ndarray, rank: int) -> None:
+        """Begins with bars at the score of that rank among those of a sample of items, (n, size)."""
+        topk.nth_largest(scores, rank, self._guesses)
+        self.bars[:] = self._guesses
 
     def mask(self, scores: np.ndarray, lines: np.ndarray, block: slice) -> None:
         """Takes what the queries `lines` of this group have seen out of a block of scores. Blocks must come in rising order."""
@@ -93,4 +114,48 @@ class Shortlists:
         # not make it equal to the last of the list.
         others = (self.bars.astype(np.float64) + self.slack).astype(np.float32)
         proven = all_in | (self.scores[:, k - 1] > np.nextafter(others, np.float32(np.inf)))
+        proven &= (self.counts == self.kept) | (self._guesses == -np.inf)
         return np.asarray(self.rows[~proven])
+
+
+class QueryShortlists(Shortlists):
+    """Those of queries (n, dim) float32, by dot products with items of which none is longer than `longest`."""
+
+    def __init__(
+        self,
+        rows: np.ndarray,
+        kept: int,
+        n_items: int,
+        queries: np.ndarray,
+        longest: float,
+        seen: tuple[np.ndarray, np.ndarray] | None,
+    ) -> None:
+        self.queries, self.norms = queries, norms_of(queries)
+        dim = queries.shape[1]
+        # A sum of dim products is off by less than dim · 2⁻²⁴ of the norms' product; new axes and bounds add as much.
+        # One product alone is rounded as the score itself is.
+        unit = 4 * (dim + 4) * 2.0**-24 if dim > 1 else 0.0
+        super().__init__(rows, kept, n_items, np.asarray(unit * longest * self.norms, np.float32), seen)
+
+    def enter_possible(
+        self, lines: np.ndarray, columns: np.ndarray, bounds: np.ndarray, vectors: np.ndarray, first: int, labels: np.ndarray
+    ) -> None:
+        """Scores pairs of a query and one of `vectors`, whose places count from `first`, and takes them in unless seen.
+
+        bounds : (n,) float32, which the scores are not above;  labels : the position at each place.
+        """
+        none = np.zeros(len(self.rows), np.int64)
+        seen, cursors, ends = self._seen or (np.empty(0, np.int32), none, none)
+        topk.keep_found(
+            lines, columns, bounds, self.queries, vectors, first, labels, seen, cursors, ends,
+            self.kept, self.scores, self.positions, self.counts, self.bars,
+        )  # fmt: skip
+
+    def reached_by(self, norm: float) -> np.ndarray:
+        """(n,) bool: for which queries items of at most this norm may be good enough."""
+        return np.asarray(self.norms * norm * (1 + 1e-9) >= self.bars.astype(np.float64) - self.slack)
+
+
+def norms_of(vectors: np.ndarray) -> np.ndarray:
+    """(n,) float64: the lengths of (n, dim) vectors."""
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)))
