@@ -25,17 +25,25 @@ def as_microseconds(value: Any, name: str) -> int:
 
 
 def span_microseconds(value: Any, name: str) -> float:
-    """A positive length of time (timedelta, text such as "30D", or seconds) as microseconds."""
+    """A positive length of time (timedelta, text such as "30D", or seconds, also as text) as microseconds."""
+    seconds = _seconds(value)
     try:
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            span = float(value) * 1e6
-        else:
-            span = pd.Timedelta(value).total_seconds() * 1e6
+        span = 1e6 * (pd.Timedelta(value).total_seconds() if seconds is None else seconds)
     except (ValueError, TypeError):
         span = float("nan")
     if not (0 < span < float("inf")):
         raise ParameterError(f"`{name}` must be a positive length of time such as '30D', or seconds. Got {value!r}.")
     return span
+
+
+def _seconds(value: Any) -> float | None:
+    """A number, or text that is one: a command line and a pipeline's settings hold text, whose bare numbers are seconds too."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        return None
 
 
 def column_of_microseconds(values: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
