@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsys.kernels._jit import kernel
+from recsys.kernels._jit import kernel, part
 
 __all__ = ["add_integers", "add_texts", "find_integers", "find_texts", "rehash_integers", "rehash_texts"]
 
@@ -21,13 +21,13 @@ _BATCH = 256
 _ONE, _TWO, _THREE, _FOUR, _EIGHT = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4), np.uint64(8)
 
 
-@kernel
+@part
 def _stirred(value):
     """One step of multiplication with carry: no two of the 62-bit states it meets give the same next one."""
     return (value & _MASK) * _MULTIPLIER + (value >> 31)
 
 
-@kernel
+@part
 def _folded(value):
     """31 bits that depend on all bits of a state."""
     value = _stirred(value ^ (value >> 29))
@@ -35,25 +35,25 @@ def _folded(value):
     return (value ^ (value >> 31)) & _MASK
 
 
-@kernel
+@part
 def _integer_hash(key):
     return _folded(_stirred(key & _MASK) ^ ((key >> 31) & _MASK) ^ ((key >> 33) & 0x60000000))
 
 
-@kernel
+@part
 def _word(text, at):
     """Four bytes as one number, which compiles to one load because `at` is unsigned."""
     first = np.int64(text[at]) | np.int64(text[at + _ONE]) << 8
     return first | np.int64(text[at + _TWO]) << 16 | np.int64(text[at + _THREE]) << 24
 
 
-@kernel
+@part
 def _long_word(text, at):
     """Eight bytes as one number: see `_word`."""
     return _word(text, at) | _word(text, at + _FOUR) << 32
 
 
-@kernel
+@part
 def _text_hash(text, start, end):
     at = np.uint64(start)
     stop = np.uint64(end)
@@ -122,7 +122,7 @@ def rehash_integers(direct, slots, known, n_known):
         slots[slot] = code + 1
 
 
-@kernel
+@part
 def _same_text(text, start, end, known_text, known_start, known_end):
     # It returns at the first difference, which is rarely there, lest the compiler make a vector loop of what is so short.
     if np.int64(end) - np.int64(start) != known_end - known_start:
@@ -148,7 +148,7 @@ def _same_text(text, start, end, known_text, known_start, known_end):
     return True
 
 
-@kernel
+@part
 def _text_slot(slots, known_text, known_offsets, text, start, end, tag):
     """The slot of a text, or the free one where it belongs. A slot holds tag << 32 | code + 1."""
     mask = len(slots) - 1

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsys.kernels._jit import fast_kernel, kernel
+from recsys.kernels._jit import fast_kernel, kernel, part
 
 __all__ = ["keep_allowed", "promises"]
 
 
-@kernel
+@part
 def _holds(values, start, stop, wanted):
     while start < stop:
         middle = (start + stop) // 2

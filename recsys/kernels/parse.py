@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsys.kernels._jit import kernel
+from recsys.kernels._jit import kernel, part
 
 __all__ = ["ABSENT", "OTHER_FORM", "PARSED", "TOO_LATE", "invalid_utf8", "parse_decimals", "parse_integers", "parse_times"]
 
@@ -26,7 +26,7 @@ _EVEN_PAIRS = np.uint64(0x0000FFFF0000FFFF)
 _LOWER_HALF = np.uint64(0x00000000FFFFFFFF)
 
 
-@kernel
+@part
 def _up_to_eight_digits(text, end, n):
     """The number that the `n` digits before `end` write, -1 if they are not all digits; 1 <= n <= 8 <= end.
 
@@ -117,7 +117,7 @@ def parse_decimals(text, starts, ends, numbers, status):
         status[k] = PARSED
 
 
-@kernel
+@part
 def _digits(text, at, count, end):
     """The number that `count` digits from `at` on write, -1 if they are not all digits before `end`."""
     if at + count > end:
@@ -130,7 +130,7 @@ def _digits(text, at, count, end):
     return value
 
 
-@kernel
+@part
 def _fraction(text, at, end, places):
     """(the first `places` decimals as an integer, where the digits end)."""
     value = np.int64(0)
@@ -146,7 +146,7 @@ def _fraction(text, at, end, places):
     return value, at
 
 
-@kernel
+@part
 def _unix_time(text, at, end, ticks_per_second):
     """(status, microseconds) of a plain decimal number of ticks; what is finer than a microsecond is cut off."""
     negative = text[at] == 45
@@ -175,7 +175,7 @@ def _unix_time(text, at, end, ticks_per_second):
     return PARSED, -micro if negative else micro
 
 
-@kernel
+@part
 def _zone_seconds(text, at, end):
     """(seconds east of UTC, whether it is a valid zone): nothing, Z, ±hh, ±hhmm or ±hh:mm."""
     if at == end or (end - at == 1 and (text[at] == 90 or text[at] == 122)):
@@ -195,7 +195,7 @@ def _zone_seconds(text, at, end):
     return -seconds if text[at] == 45 else seconds, True
 
 
-@kernel
+@part
 def _clock(text, at, end):
     """(microseconds since midnight UTC, valid) of hh, hh:mm, hh:mm:ss or hh:mm:ss.f…, followed by a zone or nothing."""
     hours = _digits(text, at, 2, end)
@@ -219,7 +219,7 @@ def _clock(text, at, end):
     return (hours * 3600 + minutes * 60 + seconds - east) * 1_000_000 + micro, valid
 
 
-@kernel
+@part
 def _iso_time(text, at, end):
     """(status, microseconds) of an ISO 8601 date YYYY-MM-DD, alone or followed by T or a space and a clock time."""
     year = _digits(text, at, 4, end)

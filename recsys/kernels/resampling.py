@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsys.kernels._jit import kernel
+from recsys.kernels._jit import kernel, part
 
 __all__ = ["add_signed_sums", "count_draws"]
 
@@ -51,7 +51,7 @@ def add_signed_sums(values, words, sums):
                 sums[r, column] += total
 
 
-@kernel
+@part
 def _tabulate(values, begin, table):
     """table[signs] = Σ_b ±values[begin + b], plus where bit b of `signs` is set; rows beyond the end count as zeros."""
     n, n_columns = values.shape
