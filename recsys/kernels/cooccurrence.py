@@ -56,4 +56,5 @@ def sum_pairs(
                     columns[first + found] = other
                     found += 1
                 totals[slot[other] - first] += 1.0 / abs(other_place - place) if by_distance else 1.0
-        sums[first : first + found] = totals
+        for place in range(found):
+            sums[first + place] = totals[place]

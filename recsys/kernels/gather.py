@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from recsys.kernels._jit import kernel
+from recsys.kernels._jit import kernel, part
 
 __all__ = [
     "COUNT",
@@ -30,8 +30,10 @@ SUM, COUNT, MAX, LAST = 0, 1, 2, 3
 # Entries that one thread sorts and merges before it takes the next rows.
 _ENTRIES_A_PIECE = 1 << 18
 # Rows of up to so many entries are ranked, longer ones sorted; the vector loops of ranking take `_LANES` at a time.
-_FEW, _LANES = 512, 16
+_FEW, _LANES = 128, 16
 _LARGEST = np.int32(2**31 - 1)
+_DIGIT_BITS = 8
+_DIGITS = 1 << _DIGIT_BITS
 
 
 @kernel
@@ -50,7 +52,7 @@ def scatter(rows, values, next_place, out):
         out[place] = values[event]
 
 
-@kernel
+@part
 def _rank(columns, n, taken, places):
     """Fills places[:n] with the place of each of columns[:n] once they are sorted stably.
 
@@ -71,13 +73,29 @@ def _rank(columns, n, taken, places):
         taken[smaller] += 1
 
 
-@kernel
-def _sort(columns, n, keys, places):
-    """As `_rank`, for any n."""
+@part
+def _sort(columns, n, keys, sorted_keys, places):
+    """As `_rank`, for any n: by one digit of the columns after the other, from the last to the first, stably each time."""
+    largest = np.int32(0)
     for k in range(n):
-        # The place in the row makes each key unique, so that any sort of the keys is stable.
+        largest = max(largest, columns[k])
         keys[k] = np.int64(columns[k]) << 32 | k
-    keys[:n].sort()
+    counts = np.empty(_DIGITS + 1, np.int64)
+    shift = 32
+    while largest > 0:
+        for digit in range(_DIGITS + 1):
+            counts[digit] = 0
+        for k in range(n):
+            counts[((keys[k] >> shift) & (_DIGITS - 1)) + 1] += 1
+        for digit in range(_DIGITS):
+            counts[digit + 1] += counts[digit]
+        for k in range(n):
+            digit = (keys[k] >> shift) & (_DIGITS - 1)
+            sorted_keys[counts[digit]] = keys[k]
+            counts[digit] += 1
+        keys, sorted_keys = sorted_keys, keys
+        shift += _DIGIT_BITS
+        largest >>= _DIGIT_BITS
     for k in range(n):
         places[keys[k] & 0xFFFFFFFF] = k
 
@@ -88,7 +106,8 @@ def sort_rows(indptr, first, last, indices, weights, timestamps):
     longest = _LANES
     for row in range(first, last):
         longest = max(longest, indptr[row + 1] - indptr[row])
-    keys = np.empty(longest, np.int64)
+    keys = np.empty(longest if longest > _FEW else 0, np.int64)
+    sorted_keys = np.empty(len(keys), np.int64)
     places = np.empty(longest, np.int64)
     taken = np.empty(_FEW, np.int32)
     old_columns = np.empty(max(longest, _FEW), np.int32)
@@ -102,17 +121,20 @@ def sort_rows(indptr, first, last, indices, weights, timestamps):
             in_order &= indices[begin + k - 1] <= indices[begin + k]
         if in_order:
             continue
-        old_columns[:n] = indices[begin : begin + n]
-        old_weights[:n] = weights[begin : begin + n]
+        # Loops, since assigning a slice to a slice makes numba compile the words of NumPy's errors too: seconds.
+        for k in range(n):
+            old_columns[k] = indices[begin + k]
+            old_weights[k] = weights[begin + k]
         if n <= _FEW:
             _rank(old_columns, n, taken, places)
         else:
-            _sort(old_columns, n, keys, places)
+            _sort(old_columns, n, keys, sorted_keys, places)
         for k in range(n):
             indices[begin + places[k]] = old_columns[k]
             weights[begin + places[k]] = old_weights[k]
         if len(timestamps):
-            old_timestamps[:n] = timestamps[begin : begin + n]
+            for k in range(n):
+                old_timestamps[k] = timestamps[begin + k]
             for k in range(n):
                 timestamps[begin + places[k]] = old_timestamps[k]
 

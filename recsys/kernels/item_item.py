@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from recsys.kernels._jit import kernel
+from recsys.kernels._jit import kernel, part
 
 __all__ = [
     "TILE",
@@ -42,12 +42,12 @@ TILE = _LANES * _VECTORS
 # ---- lists: heaps whose root is their worst entry ------------------------------------------------------------------
 
 
-@kernel
+@part
 def _better(score, position, other_score, other_position):
     return score > other_score or (score == other_score and position < other_position)
 
 
-@kernel
+@part
 def _sink(scores, positions, place, size):
     """Restores the heap after the entry at `place` became better."""
     while True:
@@ -63,7 +63,7 @@ def _sink(scores, positions, place, size):
         place = child
 
 
-@kernel
+@part
 def _enter(score, position, scores, positions, size):
     """Enters what is good enough into a heap that holds `size` entries; returns how many it holds then."""
     if size == len(scores):
@@ -92,7 +92,7 @@ def sort_lists(begin, end, scores, positions, counts):
             _sink(scores[row], positions[row], 0, last)
 
 
-@kernel
+@part
 def _place_of(column, columns, begin, end):
     """Where `column` stands in the rising columns[begin:end]; -1 where it does not."""
     low, high = begin, end
@@ -116,7 +116,9 @@ def gather_columns(begin, end, weights, rows, columns, gathered):
     for place in range(begin, end):
         line, row = gathered[place], weights[rows[place]]
         if together:
-            line[:n] = row[first : first + n]
+            # line[:n] = row[first : first + n], which numba would compile for seconds.
+            for column in range(n):
+                line[column] = row[first + column]
         else:
             for column in range(n):
                 line[column] = row[columns[column]]
@@ -197,7 +199,7 @@ def _plain_sums():
 _tile_sums = (_plain_sums if getattr(numba.config, "DISABLE_JIT", 0) else _compiled_sums)()
 
 
-@kernel
+@part
 def _add_entries(first, last, indices, weights, lines, sums):
     """sums[:] = Σ weights[e] · lines[indices[e]] over the entries first … last - 1, in their order."""
     sums[:] = 0.0
@@ -222,7 +224,7 @@ def _add_entries(first, last, indices, weights, lines, sums):
         entry += 1
 
 
-@kernel
+@part
 def _reaches(scores, end, bar):
     found = np.int32(0)
     for k in range(end):
@@ -296,7 +298,7 @@ def pairs_dense(begin, end, rows, columns, indptr, indices, weights, lines, offs
 # ---- sparse weights -----------------------------------------------------------------------------------------------
 
 
-@kernel
+@part
 def _add_sparse(first, last, indices, weights, w_indptr, w_indices, w_values, mark, marks, sums, touched):
     """sums[i] = Σ weights[e] · B[indices[e], i] for the items i that an entry reaches; these are marked and listed.
 
@@ -316,7 +318,7 @@ def _add_sparse(first, last, indices, weights, w_indptr, w_indices, w_values, ma
     return n_touched
 
 
-@kernel
+@part
 def _enter_touched(touched, sums, offsets, allowed, scores, positions, size):
     """Enters the listed items; returns the size of the list."""
     k, everything = len(scores), len(allowed) == 0
@@ -393,7 +395,7 @@ def pairs_sparse(begin, end, rows, columns, indptr, indices, weights, w_indptr, 
 # ---- reasons ------------------------------------------------------------------------------------------------------
 
 
-@kernel
+@part
 def _enter_reason(amount, item, amounts, items, found):
     """Enters a positive amount into the sorted amounts[:found], after those that are as large; returns how many there are."""
     if not amount > 0 or (found == len(amounts) and amount <= amounts[found - 1]):

@@ -212,14 +212,19 @@ def rotate_rows(matrix, begin, end, panels, turned_matrix, n_columns):
     turned = np.empty((_ROTATED_ROWS, width), np.float32)
     for start in range(begin, end, _ROTATED_ROWS):
         count = min(_ROTATED_ROWS, end - start)
-        source[:count] = matrix[start : start + count, :factors]
+        # source[:count] = matrix[start : start + count, :factors], which numba would compile for seconds.
+        for i in range(count):
+            for k in range(factors):
+                source[i, k] = matrix[start + i, k]
         for p in range(panels.shape[0]):
             for i in range(0, count, TILE_ROWS):
                 _set_tile(
                     source, i * factors, factors, 1, panels, p * factors * panel, panel, factors,
                     turned, i * width + p * panel, width,
                 )  # fmt: skip
-        turned_matrix[start : start + count, :n_columns] = turned[:count, :n_columns]
+        for i in range(count):
+            for k in range(n_columns):
+                turned_matrix[start + i, k] = turned[i, k]
 
 
 @kernel
