@@ -24,35 +24,6 @@ def score_pairs(begin, end, rows, columns, queries, items, scores):
         scores[pair] = _dot(queries[rows[pair]], items[columns[pair]])
 
 
-@kernel
-def _gathered(features, positions):
-    # What numpy writes as features[positions].astype(np.float64).
-    gathered = np.empty((len(positions), features.shape[1]), np.float64)
-    for place in range(len(positions)):
-        gathered[place] = features[positions[place]]
-    return gathered
-
-
-@kernel
-def _by_entries(own, asked, diagonal, weights):
-    """own A⁻¹ askedᵀ (n, k) through the n × n matrix of the entries: with G = own D⁻¹ ownᵀ it is (I + G C)⁻¹ own D⁻¹ askedᵀ."""
-    scaled = own / diagonal
-    system = np.dot(scaled, own.T) * weights
-    for place in range(len(own)):
-        system[place, place] += 1.0
-    return np.linalg.solve(system, np.dot(scaled, np.ascontiguousarray(asked.T)))
-
-
-@kernel
-def _by_factors(own, asked, diagonal, weights):
-    """The same through the d × d matrix A = D + ownᵀ C own."""
-    system = np.dot(np.ascontiguousarray((own * weights.reshape(-1, 1)).T), own)
-    for place in range(len(diagonal)):
-        system[place, place] += diagonal[place]
-    return np.dot(own, np.linalg.solve(system, np.ascontiguousarray(asked.T)))
-
-
-@kernel
 def carried(
     begin, end, indptr, indices, weights, targets, ridge, features, dense, listed, counts, own, amounts, n_own
 ):  # fmt: skip
@@ -62,14 +33,15 @@ def carried(
     solves (diag(dense + λ_u) + Σ a f fᵀ) x = Σ t f, so entry j adds t_j f_jᵀ (…)⁻¹ f_i to the score of item i.
     listed (rows, k), counts (rows,) : the lists.  Fills own, amounts (rows, k, r) and n_own (rows, k): the indices
     of the r largest positive contributions, best first, equal ones in order of entry.
+
+    The equations are NumPy's part: numba needs many seconds to compile them, and then runs them slower.
     """
-    n_reasons = own.shape[2]
     for row in range(begin, end):
         first, last = indptr[row], indptr[row + 1]
         if first == last or counts[row] == 0:
             continue
-        mine = _gathered(features, indices[first:last])
-        asked = _gathered(features, listed[row, : counts[row]])
+        mine = features[indices[first:last]].astype(np.float64)
+        asked = features[listed[row, : counts[row]]].astype(np.float64)
         diagonal = dense + ridge[row]
         weight = weights[first:last].astype(np.float64)
         # A diagonal of zeros has no inverse: a row without ridge is solved by its factors.
@@ -77,18 +49,40 @@ def carried(
             products = _by_entries(mine, asked, diagonal, weight)
         else:
             products = _by_factors(mine, asked, diagonal, weight)
-        for place in range(counts[row]):
-            found = 0
-            for entry in range(len(mine)):
-                amount = targets[first + entry] * products[entry, place]
-                if not amount > 0 or (found == n_reasons and amount <= amounts[row, place, found - 1]):
-                    continue
-                slot = min(found, n_reasons - 1)
-                while slot > 0 and amounts[row, place, slot - 1] < amount:
-                    amounts[row, place, slot] = amounts[row, place, slot - 1]
-                    own[row, place, slot] = own[row, place, slot - 1]
-                    slot -= 1
-                amounts[row, place, slot] = amount
-                own[row, place, slot] = indices[first + entry]
-                found = min(found + 1, n_reasons)
-            n_own[row, place] = found
+        _keep_largest(row, first, indices, targets, products, own, amounts, n_own)
+
+
+def _by_entries(own, asked, diagonal, weights):
+    """own A⁻¹ askedᵀ (n, k) through the n × n matrix of the entries: with G = own D⁻¹ ownᵀ it is (I + G C)⁻¹ own D⁻¹ askedᵀ."""
+    scaled = own / diagonal
+    system = np.dot(scaled, own.T) * weights
+    system.flat[:: len(own) + 1] += 1.0
+    return np.linalg.solve(system, np.dot(scaled, asked.T))
+
+
+def _by_factors(own, asked, diagonal, weights):
+    """The same through the d × d matrix A = D + ownᵀ C own."""
+    system = np.dot((own * weights[:, None]).T, own)
+    system.flat[:: len(diagonal) + 1] += diagonal
+    return np.dot(own, np.linalg.solve(system, asked.T))
+
+
+@kernel
+def _keep_largest(row, first, indices, targets, products, own, amounts, n_own):
+    """Fills own[row], amounts[row], n_own[row] from products (n, k) of the row's entries, the first of which is `first`."""
+    n_reasons = own.shape[2]
+    for place in range(products.shape[1]):
+        found = 0
+        for entry in range(len(products)):
+            amount = targets[first + entry] * products[entry, place]
+            if not amount > 0 or (found == n_reasons and amount <= amounts[row, place, found - 1]):
+                continue
+            slot = min(found, n_reasons - 1)
+            while slot > 0 and amounts[row, place, slot - 1] < amount:
+                amounts[row, place, slot] = amounts[row, place, slot - 1]
+                own[row, place, slot] = own[row, place, slot - 1]
+                slot -= 1
+            amounts[row, place, slot] = amount
+            own[row, place, slot] = indices[first + entry]
+            found = min(found + 1, n_reasons)
+        n_own[row, place] = found
