@@ -121,7 +121,9 @@ def ndcg_graded(lists: JudgedLists, k: int) -> np.ndarray:
     negative; NaN for a user whose weights are all 0.
     """
     pairs = lists.require("pairs")
-    return np.asarray(kernels.ndcg_graded(pairs.indptr, pairs.places, pairs.gains, k))
+    owners = np.repeat(np.arange(len(pairs.indptr) - 1), np.diff(pairs.indptr))
+    rising = pairs.gains[np.lexsort((pairs.gains, owners))]
+    return np.asarray(kernels.ndcg_graded(pairs.indptr, pairs.places, pairs.gains, rising, k))
 
 
 def r_precision(lists: JudgedLists, k: int | None = None) -> np.ndarray:

@@ -14,7 +14,7 @@ from recsys.errors import ParameterError
 from recsys.evaluation.ranker import Ranker, Scorer
 from recsys.interactions import Interactions
 from recsys.kernels import ordering as kernels
-from recsys.kernels.dense import row_blocks
+from recsys.kernels.dense import read_only, row_blocks
 from recsys.kernels.metrics import shared_entries
 from recsys.parallel import Workers
 
@@ -62,7 +62,7 @@ class Contest:
     def _block(self, rows: slice) -> np.ndarray:
         users, indptr = self.users[rows], self.indptr[rows.start : rows.stop + 1]
         relevant = self.items[indptr[0] : indptr[-1]]
-        indptr = indptr - indptr[0]
+        relevant, indptr = read_only(relevant), read_only(indptr - indptr[0])
         counts = _Counts.of(len(users), len(relevant))
         if isinstance(self.model, Scorer):
             self._count_given(users, indptr, relevant, counts)

@@ -11,7 +11,7 @@ import numpy as np
 from recsys.kernels import product
 from recsys.parallel import Workers
 
-__all__ = ["cross", "gram", "largest_entries", "principal_axes", "rotate", "row_blocks"]
+__all__ = ["cross", "gram", "largest_entries", "principal_axes", "read_only", "rotate", "row_blocks"]
 
 _BLOCK_ROWS = 8192
 
@@ -24,6 +24,7 @@ def row_blocks(n_rows: int, rows: int = _BLOCK_ROWS) -> list[slice]:
 def gram(matrix: np.ndarray, workers: Workers) -> np.ndarray:
     """matrixᵀ matrix, (dim, dim) float64, of an (n, dim) float32 matrix: float32 within a block, float64 across them."""
     dim = matrix.shape[1]
+    matrix = read_only(matrix)
 
     def part(rows: slice) -> np.ndarray:
         panels = product.scratch_panels(dim)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsys.kernels._jit import kernel
+from recsys.kernels._jit import kernel, part
 
 __all__ = [
     "average_precision",
@@ -32,7 +32,7 @@ __all__ = [
 _SLOTS = 4096
 
 
-@kernel
+@part
 def _find(values, begin, end, wanted):
     """Where `wanted` stands in values[begin:end], which rise; -1 where it does not."""
     low = begin
@@ -118,7 +118,7 @@ def shared_entries(indptr, indices, rows, other_indptr, other_indices):
     return shared
 
 
-@kernel
+@part
 def _hits_within(hit_indptr, hit_places, row, k):
     """How many hits of the list stand at places below k."""
     found = 0
@@ -201,7 +201,7 @@ def average_precision(hit_indptr, hit_places, n_relevant, k):
     return values
 
 
-@kernel
+@part
 def _discounts(length):
     """1 / log2(2, 3, 4, …)"""
     values = np.empty(length)
@@ -235,11 +235,11 @@ def ndcg(hit_indptr, hit_places, n_relevant, k):
 
 
 @kernel
-def ndcg_graded(indptr, places, gains, k):
+def ndcg_graded(indptr, places, gains, rising_gains, k):
     """The discounted sum of the gains of relevant items within k over that of the k largest gains, NaN where all are 0.
 
-    gains[indptr[r]:indptr[r + 1]] (float32, at least 0) are those of the relevant items of list r; their places as
-    `find_places` gives them.
+    gains[indptr[r]:indptr[r + 1]] (float32, at least 0) are those of the relevant items of list r, and rising_gains the same,
+    sorted within each list; their places as `find_places` gives them.
     """
     length = 0
     for row in range(len(indptr) - 1):
@@ -253,10 +253,9 @@ def ndcg_graded(indptr, places, gains, k):
         for entry in range(indptr[row], indptr[row + 1]):
             if 0 <= places[entry] < k:
                 total += gains[entry] * discounts[places[entry]]
-        largest = np.sort(gains[indptr[row] : indptr[row + 1]])
-        ideal = 0.0
-        for place in range(min(k, len(largest))):
-            ideal += largest[len(largest) - 1 - place] * discounts[place]
+        ideal, end = 0.0, indptr[row + 1]
+        for place in range(min(k, end - indptr[row])):
+            ideal += rising_gains[end - 1 - place] * discounts[place]
         if ideal > 0:
             values[row] = total / ideal
     return values

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsys.kernels._jit import fast_part, kernel
+from recsys.kernels._jit import fast_part, kernel, part
 
 __all__ = ["count_below", "hide", "score_entries"]
 
@@ -35,13 +35,28 @@ def score_entries(queries, items, indptr, indices):
     return scores
 
 
+@part
+def _first_from(values, begin, end, least):
+    """The first place of the rising values[begin:end] that holds at least `least`; `end` if there is none.
+
+    As np.searchsorted, of which numba compiles more than is needed here.
+    """
+    while begin < end:
+        middle = (begin + end) // 2
+        if values[middle] < least:
+            begin = middle + 1
+        else:
+            end = middle
+    return begin
+
+
 @kernel
 def hide(scores, offset, rows, indptr, indices):
     """Sets to NaN, in line r of a block whose first column is item `offset`, the items of row rows[r] (which rise)."""
     for line in range(len(scores)):
         begin = indptr[rows[line]]
         end = indptr[rows[line] + 1]
-        entry = begin + np.searchsorted(indices[begin:end], offset)
+        entry = _first_from(indices, begin, end, offset)
         while entry < end and indices[entry] < offset + scores.shape[1]:
             scores[line, indices[entry] - offset] = np.nan
             entry += 1

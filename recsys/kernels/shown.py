@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsys.kernels._jit import fast_kernel, kernel
+from recsys.kernels._jit import fast_kernel, kernel, part
 
 __all__ = [
     "all_within",
@@ -115,6 +115,19 @@ def mean_mismatch(positions, counts, codes, n_codes, k):
     return mismatches
 
 
+@part
+def _holds(values, begin, end, wanted):
+    """Whether `wanted` is among the rising values[begin:end]."""
+    last = end
+    while begin < end:
+        middle = (begin + end) // 2
+        if values[middle] < wanted:
+            begin = middle + 1
+        else:
+            end = middle
+    return begin < last and values[begin] == wanted
+
+
 @kernel
 def expected_depths(order, indptr, indices, rows, k):
     """How far down `order` (item positions) the first k items reach that are not in the row: int64, one each of `rows`.
@@ -128,8 +141,7 @@ def expected_depths(order, indptr, indices, rows, k):
         left = k
         depth = 0
         while left > 0 and depth < len(order):
-            at = begin + np.searchsorted(indices[begin:end], order[depth])
-            if at == end or indices[at] != order[depth]:
+            if not _holds(indices, begin, end, order[depth]):
                 left -= 1
             depth += 1
         depths[place] = depth
