@@ -25,8 +25,10 @@ def score_pairs(begin, end, rows, columns, queries, items, scores):
 
 
 def carried(
-    begin, end, indptr, indices, weights, targets, ridge, features, dense, listed, counts, own, amounts, n_own
-):  # fmt: skip
+    begin: int, end: int, indptr: np.ndarray, indices: np.ndarray, weights: np.ndarray, targets: np.ndarray, ridge: np.ndarray,
+    features: np.ndarray, dense: np.ndarray, listed: np.ndarray, counts: np.ndarray, own: np.ndarray, amounts: np.ndarray,
+    n_own: np.ndarray,
+) -> None:  # fmt: skip
     """For each item that a row lists, the row's entries that added most to its score.
 
     indptr, indices, weights a, targets t : the rows' entries.  ridge λ (rows,), features f (m, d), dense (d,) : row u's vector
