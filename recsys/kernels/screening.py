@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from recsys.kernels._jit import kernel
+from recsys.kernels._jit import kernel, part
 
 __all__ = [
     "DEPTH",
@@ -247,7 +247,7 @@ def code_rows(vectors, codes, about):
             about[row, 0], about[row, 1], about[row, 2] = step, _upwards(kept), _upwards(left)
 
 
-@kernel
+@part
 def _upwards(square):
     """The root as a float32 number that is not below it, also after a product and a sum."""
     return np.float32(np.sqrt(square) * (1 + 1e-6))
@@ -285,7 +285,7 @@ def code_columns(vectors, codes, starts, about):
         about[p, 0], about[p, 1], about[p, 2] = step, _upwards(longest), _upwards(most_left)
 
 
-@kernel
+@part
 def _least_step(vector):
     """The least step in which no code is too large, nor four of them that are added up as 16-bit numbers."""
     largest, most = np.float32(0), np.float32(0)
@@ -339,7 +339,7 @@ def possible_pairs(codes, rows, row_about, bars, columns, starts, column_about, 
     return found
 
 
-@kernel
+@part
 def _scale(bar, about, scaled):
     """The bar, and what the lengths add to a sum, in steps of the row; -inf for a bar that everything reaches, or may reach."""
     inverse = np.float32(1) / about[0] if about[0] > 0 else np.float32(0)
@@ -347,7 +347,7 @@ def _scale(bar, about, scaled):
     scaled[1], scaled[2] = about[1] * inverse, about[2] * inverse
 
 
-@kernel
+@part
 def _least_sum(scaled, longest, most_left, inverse):
     """A whole number that no sum is below with which sum · unit + gain reaches the bar."""
     bar, gain = scaled[0], scaled[1] * most_left + scaled[2] * longest

@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from recsys.kernels._jit import fast_part, kernel
+from recsys.kernels._jit import fast_part, kernel, part
 
 __all__ = [
     "cut_to",
@@ -131,12 +131,12 @@ def nth_largest(scores, n, found):
         found[row] = best[0]
 
 
-@kernel
+@part
 def _better(score, position, other_score, other_position):
     return score > other_score or (score == other_score and position < other_position)
 
 
-@kernel
+@part
 def _cut(scores, positions, size, kept):
     """Brings the best `kept` of the first `size` entries to the front, the worst of them in the last place (quickselect)."""
     low, high = 0, size - 1
@@ -173,7 +173,7 @@ def cut_to(kept, scores, positions, counts, bars):
             bars[row] = scores[row, :kept].min()
 
 
-@kernel
+@part
 def _candidates(line, start, end, bar):
     """The bits of the run from `start` on, up to `end`, whose scores reach the bar."""
     if start + _RUN <= end:
@@ -185,7 +185,7 @@ def _candidates(line, start, end, bar):
     return bits
 
 
-@kernel
+@part
 def _first_bar(line, end, kept, maxima, zeros):
     """A score that at least `kept` of line[:end] reach: of the largest of many short runs the kept-th; -inf without so many."""
     width = end // (2 * kept)
@@ -236,7 +236,7 @@ def keep_best(scores, rows, labels, kept, best_scores, best_positions, counts, b
         counts[row], bars[row] = size, bar
 
 
-@kernel
+@part
 def _is_among(place, columns, begin, end):
     """Whether the rising columns[begin:end] hold the place."""
     while begin < end:
@@ -316,7 +316,7 @@ def _four_exact_dots(items, a, b, c, d, query):
     return s0, s1, s2, s3
 
 
-@kernel
+@part
 def _sink(scores, positions, place, size):
     """Restores a heap whose root is its worst entry, after the one at `place` became better."""
     while True:

@@ -14,7 +14,7 @@ import numpy as np
 
 from recsys.errors import ParameterError
 from recsys.kernels import topk
-from recsys.kernels.dense import row_blocks
+from recsys.kernels.dense import read_only, row_blocks
 from recsys.kernels.screening import MULTIPLIES_BYTES
 from recsys.parallel import Workers
 from recsys.retrieval.screening import Screen, screened
@@ -61,7 +61,7 @@ class ExactSearch:
     """Searches items, (n_items, dim) float32, or only the `candidates` among them, arranged once, when it is worth it."""
 
     def __init__(self, items: np.ndarray, candidates: np.ndarray | None = None) -> None:
-        self._items = np.ascontiguousarray(items, dtype=np.float32)
+        self._items = read_only(np.ascontiguousarray(items, dtype=np.float32))
         self._candidates = candidates
 
     def top_k(

@@ -18,7 +18,7 @@ from recsys.embeddings.compression.coded import CodedVectors
 from recsys.embeddings.compression.codes import RowsOf, row_lengths
 from recsys.embeddings.search import unit_rows
 from recsys.kernels import product, topk
-from recsys.kernels.dense import row_blocks
+from recsys.kernels.dense import read_only, row_blocks
 from recsys.parallel import Workers
 from recsys.retrieval import RankedLists
 from recsys.retrieval.exact import require_k
@@ -148,7 +148,7 @@ def rescore(
     local = np.zeros(positions.shape, np.int32)
     local[valid] = places
     found = np.ascontiguousarray(scores)
-    topk.rescore_sorted(queries, rows_of(needed), found, local, counts)
+    topk.rescore_sorted(queries, read_only(rows_of(needed)), found, local, counts)
     scores[...] = found
     positions[valid] = needed[local[valid]]
 
