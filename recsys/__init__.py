@@ -21,7 +21,21 @@ if TYPE_CHECKING:
     from recsys.loading import load
     from recsys.model import Model
     from recsys.sizing import tradeoff
-    from recsys.trainers import ALS, BPR, EASE, PCA, SVD, ExplicitALS, GloVe, Item2Vec, ItemKNN, LightFM, LogisticMF, Popularity
+    from recsys.trainers import (
+        ALS,
+        BPR,
+        EASE,
+        PCA,
+        SVD,
+        ExplicitALS,
+        GloVe,
+        Item2Vec,
+        ItemKNN,
+        LightFM,
+        LogisticMF,
+        Popularity,
+        RP3beta,
+    )
     from recsys.tuning import tune
 
 __all__ = [
@@ -43,6 +57,7 @@ __all__ = [
     "LogisticMF",
     "Model",
     "Popularity",
+    "RP3beta",
     "__version__",
     "adopt",
     "bridge",
@@ -85,6 +100,7 @@ _HOME = {
     "Model": "recsys.model",
     "PCA": "recsys.trainers",
     "Popularity": "recsys.trainers",
+    "RP3beta": "recsys.trainers",
     "SVD": "recsys.trainers",
     "adopt": "recsys.adopting",
     "bridge": "recsys.bridging",

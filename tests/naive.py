@@ -363,6 +363,21 @@ def nearest_items(matrix, k, *, similarity, shrink):
     return found
 
 
+def walks(matrix, k, *, source, user, target):
+    """Dense B of random walks j → v → i over a matrix of users and items, the k best j of each i, ties to the lower one."""
+    by_user, by_item = matrix.sum(axis=1), matrix.sum(axis=0)
+    dense = np.zeros((matrix.shape[1], matrix.shape[1]))
+    for i in range(matrix.shape[1]):
+        reached = []
+        for j in range(matrix.shape[1]):
+            met = sum(matrix[v, j] * matrix[v, i] / by_user[v] ** user for v in range(len(matrix)) if matrix[v, i] > 0)
+            if j != i and met > 0:
+                reached.append((met / by_item[j] ** source / by_item[i] ** target, j))
+        for value, j in sorted(reached, key=lambda pair: (-np.float32(pair[0]), pair[1]))[:k]:
+            dense[j, i] = value
+    return dense
+
+
 def ease(matrix, regularization):
     """Steck 2019, equation 8, in float64."""
     inverse = np.linalg.inv(matrix.T @ matrix + regularization * np.eye(matrix.shape[1]))

@@ -1,4 +1,4 @@
-"""Models of weights between items (`ItemKNN`, `EASE`): all that a model promises, without vectors."""
+"""Models of weights between items (`ItemKNN`, `EASE`, `RP3beta`): all that a model promises, without vectors."""
 
 import json
 from dataclasses import replace
@@ -26,6 +26,7 @@ TRAINERS = {
     "item-knn": recsys.ItemKNN(neighbours=6),
     "item-knn, weighted": recsys.ItemKNN(neighbours=6, use_weights=True),
     "item-knn, BARS": recsys.ItemKNN(neighbours=6, shrink=0, normalized=True, centred=True),
+    "rp3beta": recsys.RP3beta(neighbours=6),
 }
 DATA = random_interactions(60, 40, 0.15)
 MODELS = {name: trainer.fit(DATA) for name, trainer in TRAINERS.items()}
@@ -100,6 +101,43 @@ def test_the_variant_with_deviations_is_the_formula():
     np.testing.assert_allclose(MODELS["item-knn, BARS"].scores(np.arange(60)), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("use_weights", [False, True])
+@pytest.mark.parametrize(("source", "user", "target"), [(0.5, 1.0, 0.3), (1.0, 1.0, 0.0), (0.7, 0.0, 0.7)])
+@pytest.mark.parametrize("neighbours", [5, 100])
+def test_random_walks_are_the_formula(source, user, target, neighbours, use_weights):
+    trainer = recsys.RP3beta(
+        source_exponent=source, user_exponent=user, target_exponent=target, neighbours=neighbours, use_weights=use_weights
+    )
+    model = trainer.fit(DATA)
+    expected = naive.walks(matrix_of(model), neighbours, source=source, user=user, target=target)
+    np.testing.assert_allclose(dense_weights(model), expected, rtol=1e-5)
+
+
+def test_whole_random_walks_are_the_published_chain_of_probabilities():
+    model = recsys.RP3beta(source_exponent=0.8, user_exponent=0.8, target_exponent=0.4, neighbours=100).fit(DATA)
+    ones = matrix_of(model)
+    to_items, to_users = (
+        (matrix / matrix.sum(axis=1, keepdims=True)) ** 0.8 for matrix in (ones, ones.T)
+    )  # P of users × items and of items × users, to the power α
+    reached = to_users @ to_items / ones.sum(axis=0) ** 0.4
+    np.fill_diagonal(reached, 0)
+    published = to_items @ reached
+    scale = ones.sum(axis=1, keepdims=True) ** 0.8  # the same for all items of a user
+    np.testing.assert_allclose(model.scores(np.arange(60)), published * scale, rtol=1e-4, atol=1e-6)
+
+
+def test_the_symmetric_walk_gives_symmetric_weights():
+    dense = dense_weights(recsys.RP3beta(source_exponent=0.5, target_exponent=0.5, neighbours=100).fit(DATA))
+    np.testing.assert_allclose(dense, dense.T, rtol=1e-5)
+
+
+def test_walks_from_and_to_items_that_nobody_has_are_none():
+    grown = DATA.with_ids(items=DATA.items.extended([9999]))
+    model = recsys.RP3beta(neighbours=6).fit(grown)
+    assert np.isfinite(model.weights.values).all()
+    assert dense_weights(model)[40].tolist() == dense_weights(model)[:, 40].tolist() == [0.0] * 41
+
+
 @pytest.mark.parametrize("name", TRAINERS)
 def test_threads_do_not_change_a_byte(name):
     models = [replace(TRAINERS[name], num_threads=threads).fit(DATA) for threads in (1, 3)]
@@ -115,6 +153,9 @@ def test_threads_do_not_change_a_byte(name):
         (lambda: recsys.ItemKNN(similarity="dot"), "must be 'cosine', 'jaccard'"),
         (lambda: recsys.ItemKNN(shrink=-1), "must be a finite number >= 0"),
         (lambda: recsys.ItemKNN(num_threads=0), "must be an int >= 1 or None"),
+        (lambda: recsys.RP3beta(target_exponent=-1), r"`target_exponent` parameter of RP3beta must be a finite number >= 0"),
+        (lambda: recsys.RP3beta(user_exponent="one"), "must be a finite number >= 0. Got 'one'"),
+        (lambda: recsys.RP3beta(neighbours=1.5), "must be an int >= 1"),
     ],
 )
 def test_wrong_settings_are_named(make, message):
@@ -122,7 +163,7 @@ def test_wrong_settings_are_named(make, message):
         make()
 
 
-@pytest.mark.parametrize("trainer", [recsys.EASE(), recsys.ItemKNN()], ids=lambda trainer: trainer.name)
+@pytest.mark.parametrize("trainer", [recsys.EASE(), recsys.ItemKNN(), recsys.RP3beta()], ids=lambda trainer: trainer.name)
 def test_data_that_can_not_be_trained_on_are_refused(trainer):
     with pytest.raises(DataError, match="no interactions"):
         trainer.fit(DATA.filter(min_weight=100))
@@ -143,7 +184,9 @@ def test_weights_that_overflow_are_named():
         recsys.EASE(use_weights=True).fit(huge)
 
 
-@pytest.mark.parametrize("trainer", [recsys.EASE(), recsys.ItemKNN(centred=True)], ids=lambda trainer: trainer.name)
+@pytest.mark.parametrize(
+    "trainer", [recsys.EASE(), recsys.ItemKNN(centred=True), recsys.RP3beta()], ids=lambda trainer: trainer.name
+)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3), (3, 1)])
 def test_one_user_and_one_item_are_enough(trainer, shape):
     model = trainer.fit(Interactions.from_csr(np.ones(shape)))

@@ -32,6 +32,7 @@ SMALL = {
     "logistic-mf": {"factors": 4, "iterations": 3},
     "pca": {"factors": 4, "iterations": 3},
     "popularity": {},
+    "rp3beta": {"neighbours": 8},
     "svd": {"factors": 4, "iterations": 3},
 }
 

@@ -21,6 +21,7 @@ from recsys.trainers.lightfm import LightFM
 from recsys.trainers.logistic_mf import LogisticMF
 from recsys.trainers.pca import PCA
 from recsys.trainers.popularity import Popularity
+from recsys.trainers.rp3beta import RP3beta
 from recsys.trainers.search_space import Choice, Range, SearchSpace
 from recsys.trainers.svd import SVD
 
@@ -40,6 +41,7 @@ __all__ = [
     "LightFM",
     "LogisticMF",
     "Popularity",
+    "RP3beta",
     "Range",
     "SearchSpace",
     "Trainer",
@@ -65,6 +67,7 @@ TRAINERS: dict[str, type[AnyTrainer]] = {
         LogisticMF,
         PCA,
         Popularity,
+        RP3beta,
         SVD,
     )
 }
