@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recsys import datasets, embeddings, errors, evaluation, split, testing, trainers, tuning
     from recsys.adopting import adopt
+    from recsys.blending import Blend
     from recsys.bridging import bridge
     from recsys.embeddings import Embeddings
     from recsys.evaluation import EarlyStopping, compare, cross_validate, evaluate, evaluate_new_users, evaluate_ratings
@@ -44,6 +45,7 @@ __all__ = [
     "EASE",
     "PCA",
     "SVD",
+    "Blend",
     "EarlyStopping",
     "Embeddings",
     "ExplicitALS",
@@ -85,6 +87,7 @@ __version__ = "0.1.0"
 _HOME = {
     "ALS": "recsys.trainers",
     "BPR": "recsys.trainers",
+    "Blend": "recsys.blending",
     "EASE": "recsys.trainers",
     "EarlyStopping": "recsys.evaluation",
     "Embeddings": "recsys.embeddings",

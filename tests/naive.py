@@ -345,6 +345,11 @@ def item_item_list(entries, weights, offsets, k, skip=(), candidates=None):
     return [(item, score) for score, item in sorted(scores, key=lambda pair: (-pair[0], pair[1]))[:k]]
 
 
+def ranked_by(scores, k, skip=()):
+    """The k positions of highest score, ties to the lower position."""
+    return sorted(set(range(len(scores))) - set(np.asarray(skip).tolist()), key=lambda item: (-scores[item], item))[:k]
+
+
 def nearest_items(matrix, k, *, similarity, shrink):
     """[[(other, likeness)]] of each column of a dense matrix, nearest first, ties to the lower position."""
     columns, found = matrix.astype(float).T, []

@@ -33,7 +33,7 @@ ROOMS = [
     ["trainers"],
     ["adopting"],
     ["evaluation"],
-    ["bridging", "sizing"],
+    ["blending", "bridging", "sizing"],
     ["tuning"],
     ["loading"],
     ["testing"],

@@ -6,6 +6,8 @@ import os
 from typing import TypeAlias
 
 from recsys.errors import FormatError, quote_some
+from recsys.model.blend import FORM as BLEND
+from recsys.model.blend import BlendModel
 from recsys.model.item_item import FORM as ITEM_ITEM
 from recsys.model.item_item import ItemItemModel
 from recsys.model.vectors import Model
@@ -13,7 +15,7 @@ from recsys.storage import Stored, open_stored
 
 __all__ = ["AnyModel", "load_model", "model_from_stored"]
 
-AnyModel: TypeAlias = Model | ItemItemModel
+AnyModel: TypeAlias = Model | ItemItemModel | BlendModel
 
 _VECTORS = "vectors"
 
@@ -30,7 +32,9 @@ def model_from_stored(stored: Stored, *, verify: bool = True) -> AnyModel:
         return Model.from_stored(stored, verify=verify)
     if form == ITEM_ITEM:
         return ItemItemModel.from_stored(stored)
+    if form == BLEND:
+        return BlendModel.from_stored(stored, verify=verify)
     raise FormatError(
-        f"{stored.path} holds a model of the form {form!r}; this recsys knows {quote_some((_VECTORS, ITEM_ITEM))}. "
+        f"{stored.path} holds a model of the form {form!r}; this recsys knows {quote_some((_VECTORS, ITEM_ITEM, BLEND))}. "
         "Hint: a newer version of recsys may be able to read it."
     )

@@ -24,6 +24,10 @@ class FindsReasons(Protocol):
     def find(self, rows: Rows, lists: RankedLists, num_threads: int | None) -> Reasons:
         """The reasons of the lists of users whose entries are `rows`."""
 
+    def contributions(self, rows: Rows, lists: RankedLists, num_threads: int | None) -> np.ndarray:
+        """(n, k, width) float64: what each entry of a row adds to each place of its list, in order of entries, then 0;
+        width is that of the longest row, at least 1."""
+
 
 class Catalogue(Protocol):
     """The items of a model."""

@@ -14,7 +14,7 @@ from recsys.fold_in import Rows
 from recsys.fold_in.rows import read_only
 from recsys.ids import IdMap
 from recsys.recommending.asked import EventRules
-from recsys.recommending.reasons import Reasons
+from recsys.recommending.reasons import Reasons, all_contributions
 from recsys.retrieval import RankedLists
 from recsys.retrieval.item_item import ItemWeights
 
@@ -94,4 +94,14 @@ class ItemItemReasons:
 
     def find(self, rows: Rows, lists: RankedLists, num_threads: int | None) -> Reasons:
         """The reasons of the lists of users whose entries are `rows`."""
-        return Reasons(*self.weights.carried(summed_entries(rows, self.use_weights), lists, self.n_reasons, num_threads))
+        return self._largest(rows, lists, self.n_reasons, 1, num_threads)
+
+    def contributions(self, rows: Rows, lists: RankedLists, num_threads: int | None) -> np.ndarray:
+        """See `recsys.recommending.catalogue.FindsReasons`."""
+        return all_contributions(rows, lambda n, sign: self._largest(rows, lists, n, sign, num_threads))
+
+    def _largest(self, rows: Rows, lists: RankedLists, n_reasons: int, sign: int, num_threads: int | None) -> Reasons:
+        """The largest of `sign` times the contributions."""
+        summed = summed_entries(rows, self.use_weights)
+        signed = summed if sign > 0 else Rows(summed.indptr, summed.indices, -summed.weights)
+        return Reasons(*self.weights.carried(signed, lists, n_reasons, num_threads))

@@ -5,6 +5,7 @@ The same sums as `FoldIn.contributions`, in one system of equations a user. May 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,10 +18,11 @@ from recsys.kernels.pairs import carried
 from recsys.parallel import Workers
 from recsys.retrieval import RankedLists
 
-__all__ = ["ReasonFinder", "Reasons", "reason_type"]
+__all__ = ["ReasonFinder", "Reasons", "all_contributions", "reason_type"]
 
 # Rows a task: a row costs up to milliseconds.
 _ROWS = 32
+_MOST_ITEMS = 2**31
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,25 @@ class Reasons:
         return pa.ListArray.from_arrays(pa.array(offsets), entries).cast(kind)
 
 
+def all_contributions(rows: Rows, largest: Callable[[int, int], Reasons]) -> np.ndarray:
+    """(n, k, width) float64: what each entry of a row adds to each place of its list, in order of entries, 0 after the last.
+
+    largest : (how many, sign) → that many of the largest of `sign` times the contributions, those above 0.
+    """
+    width = int(rows.counts.max(initial=1))
+    owners = np.repeat(np.arange(len(rows)), rows.counts)
+    # An item stands once in a row: its place there follows from row and item.
+    keys = owners * np.int64(_MOST_ITEMS) + rows.indices
+    amounts: np.ndarray | None = None
+    for sign in (1, -1):
+        found = largest(width, sign)
+        amounts = np.zeros(found.contributions.shape) if amounts is None else amounts
+        row, place, slot = np.nonzero(np.arange(width) < found.counts[:, :, None])
+        entries = np.searchsorted(keys, row * np.int64(_MOST_ITEMS) + found.positions[row, place, slot])
+        amounts[row, place, entries - rows.indptr[row]] = sign * found.contributions[row, place, slot]
+    return np.zeros((0, 0, width)) if amounts is None else amounts
+
+
 def reason_type(items: IdMap) -> pa.DataType:
     """The Arrow type of a column of reasons."""
     item_id = pa.int64() if items.is_integer else pa.string()
@@ -65,9 +86,18 @@ class ReasonFinder:
 
     def find(self, rows: Rows, lists: RankedLists, num_threads: int | None) -> Reasons:
         """The reasons of the lists of users whose entries are `rows`; none where a row is empty."""
-        shape = (*lists.positions.shape, self.n_reasons)
+        return self._largest(rows, lists, self.n_reasons, 1, num_threads)
+
+    def contributions(self, rows: Rows, lists: RankedLists, num_threads: int | None) -> np.ndarray:
+        """See `FindsReasons`."""
+        return all_contributions(rows, lambda n, sign: self._largest(rows, lists, n, sign, num_threads))
+
+    def _largest(self, rows: Rows, lists: RankedLists, n_reasons: int, sign: int, num_threads: int | None) -> Reasons:
+        """The largest of `sign` times the contributions."""
+        shape = (*lists.positions.shape, n_reasons)
         found = Reasons(np.zeros(shape, np.int32), np.zeros(shape, np.float64), np.zeros(shape[:2], np.int32))
         a, t, ridge = self.method.entry_terms(rows, self.item_vectors)
+        t = t if sign > 0 else -t
         features, dense = self._features
         indptr, indices = _read_only(rows.indptr), _read_only(rows.indices)
 
