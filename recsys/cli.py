@@ -279,6 +279,34 @@ def tune(as_json: bool, **options: Any) -> None:
 
 
 @commands.command()
+@click.argument("models", metavar="MODEL MODEL...", nargs=-1, required=True)
+@click.option("--output", required=True, metavar="BLEND", help="The model directory to write.")
+@click.option("--valid", metavar="DATASET", help="What shares are chosen by, and the gain is measured on; not the test data.")
+@click.option("--metric", metavar="NAME", help="What is to be best. [default: ndcg@20]")
+@click.option("--allow-no-gain", is_flag=True, help="Write it although it is not surely better than the best part.")
+@click.option("--shares-of", metavar="BLEND", help="Instead of --valid: take the shares of this blend of parts of these names.")
+@click.option("--random-state", type=click.IntRange(min=0), metavar="SEED", help="Halves and users drawn. [default: 0]")
+@_threads_option
+@_overwrite_option
+@_json_option
+@_progress_option
+def blend(models: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Blend models of one dataset into one whose scores are weighted sums, where that surely helps.
+
+    Parts are named by their folders. Shares are chosen on half of the users of --valid and judged on the other half, each way
+    round; where the interval of the gain over the best part alone does not lie above 0, nothing is written, and exit code 2.
+
+    \b
+    Shares found on held-out data, over parts that are trained again on all there are:
+      recsys blend cut/als cut/rp3beta --valid valid --output cut/blend
+      recsys blend all/als all/rp3beta --shares-of cut/blend --output all/blend
+    """
+    from recsys.jobs.blend import blend as job
+
+    emit(job(models, **_given(options)), as_json=as_json)
+
+
+@commands.command()
 @click.argument("source")
 @click.option("--kind", metavar="KIND", help="auto, ivf, ivf-flat, ivf-pq or hnsw. [default: auto, the fastest here]")
 @click.option("--name", metavar="NAME", help="What --index knows it by. [default: KIND]")

@@ -13,10 +13,13 @@ from recsys.jobs.embeddings_store import StoreContents, store_contents
 from recsys.jobs.index import show_index
 from recsys.jobs.report import Clock, bytes_in_words, seconds_in_words
 from recsys.jobs.terminal import print_table, say
-from recsys.model import Model
+from recsys.model import BlendModel, Model
+from recsys.model.blend import FORM as BLEND
 from recsys.storage import Stored, kind_in_words, open_stored
 
 __all__ = ["Contents", "info"]
+
+_PART_COLUMNS = ("trainer", "share", "weight")
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Contents:
 
     indexes : of a model or embeddings, by name: what `ItemIndex.describe` says, and whether it is stale: others changed since.
     features : of users and items, by folder: a row for each column: its name, kind, how many features, and some of them.
+    parts : of a blend, by name: the trainer, share and weight of each, its bytes and files.
     """
 
     path: str
@@ -38,6 +42,7 @@ class Contents:
     seconds: float
     indexes: dict[str, dict[str, Any]] = field(default_factory=dict)
     features: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    parts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def show(self) -> None:
         """Three tables and a sentence on standard output."""
@@ -45,8 +50,16 @@ class Contents:
         if self.kind == "index":
             show_index(Path(self.path).name, self.attributes)
         else:
-            print_table(("attribute", "value"), [(name, _in_words(value)) for name, value in self.attributes.items()])
-        print_table(("file", "size", "holds"), [_file_row(name, entry) for name, entry in self.files.items()])
+            about = [(name, _in_words(value)) for name, value in self.attributes.items() if name != "parts"]
+            print_table(("attribute", "value"), about)
+        if self.parts:
+            rows = [
+                (name, *(part[key] for key in _PART_COLUMNS), bytes_in_words(part["bytes"]))
+                for name, part in self.parts.items()
+            ]
+            print_table(("part", *_PART_COLUMNS, "size"), rows)
+        if self.files:
+            print_table(("file", "size", "holds"), [_file_row(name, entry) for name, entry in self.files.items()])
         if self.provenance:
             print_table(("provenance", "value"), [(name, _in_words(value)) for name, value in self.provenance.items()])
         for name, found in self.indexes.items():
@@ -56,8 +69,8 @@ class Contents:
         for name, columns in self.features.items():
             rows = [tuple(column.values()) for column in columns]
             print_table(("column", "kind", "features", "such as"), rows, title=name.removeprefix("history_").replace("_", " "))
-        parts = [name for name, there in (("indexes", self.indexes), ("features", self.features)) if there]
-        more = f" and those of its {' and '.join(parts)}" if parts else ""
+        beside = {"indexes": self.indexes, "features": self.features, "parts": self.parts}
+        more = "".join(f" and those of its {name}" for name, there in beside.items() if there)
         say(f"Intact: all {len(self.files)} files{more} match their SHA-256 (checked in {seconds_in_words(self.seconds)}).")
 
 
@@ -66,26 +79,44 @@ def info(path: str) -> Contents | StoreContents:
     if is_store(path):
         return store_contents(path)
     clock = Clock()
-    stored = open_stored(path)
-    for name in stored.files:
-        # Beyond the sums: shapes and types in the files must be those of the manifest.
-        if name.endswith(".npy"):
-            stored.array(name.removesuffix(".npy"))
-        else:
-            stored.table(name.removesuffix(".parquet"))
+    stored = _opened(Path(path))
+    parts = _parts(stored)
     return Contents(
         str(path),
         stored.kind,
         stored.created,
-        stored.total_bytes,
+        stored.total_bytes + sum(part["bytes"] for part in parts.values()),
         stored.attributes,
         stored.files,
         stored.provenance,
         intact=True,
         indexes=_indexes(stored),
         features=_features(stored),
+        parts=parts,
         seconds=clock.seconds,
     )
+
+
+def _opened(path: Path) -> Stored:
+    """Opened and verified. Beyond the sums, shapes and types in the files must be those of the manifest."""
+    stored = open_stored(path)
+    for name in stored.files:
+        if name.endswith(".npy"):
+            stored.array(name.removesuffix(".npy"))
+        else:
+            stored.table(name.removesuffix(".parquet"))
+    return stored
+
+
+def _parts(stored: Stored) -> dict[str, dict[str, Any]]:
+    if stored.attributes.get("form") != BLEND:
+        return {}
+    found = {}
+    for name, facts in stored.attribute("parts").items():
+        part = _opened(stored.path / "parts" / name)
+        found[name] = {**facts, "bytes": part.total_bytes, "attributes": part.attributes, "files": part.files}
+    BlendModel.from_stored(stored)  # they are those that it was written with
+    return found
 
 
 def _indexes(stored: Stored) -> dict[str, dict[str, Any]]:

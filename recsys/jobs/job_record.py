@@ -75,7 +75,10 @@ def content_sum(directory: Path) -> str | None:
         # Features of users and items lie in folders of their own, which the manifest knows by fingerprint.
         folders = [name for name in sorted(attributes) if name.endswith(("user_features", "item_features"))]
         sums = [f"{name} {files[name]['sha256']}" for name in sorted(files)]
-        lines = "\n".join(sums + [f"{name} {attributes[name]['fingerprint']}" for name in folders])
+        sums += [f"{name} {attributes[name]['fingerprint']}" for name in folders]
+        # So do the parts of a blend.
+        sums += [f"{name} {part['fingerprint']} {part['weight']!r}" for name, part in attributes.get("parts", {}).items()]
+        lines = "\n".join(sums)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return hashlib.sha256(lines.encode()).hexdigest()
