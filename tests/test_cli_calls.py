@@ -35,6 +35,7 @@ CONTRACT = {
     "trainers": [],
     "train": ["--output", "--trainer", "--set", "--config", "--resume", "--align-to"],
     "tune": ["--valid", "--output", "--trainer", "--set", "--search", "--space", "--trials", "--metric", "--storage"],
+    "blend": ["--valid", "--output", "--metric", "--allow-no-gain", "--shares-of", "--random-state"],
     "index": ["--kind", "--name", "--target-recall", "--k", "--n-queries", "--random-state"],
     "recommend": ["--output", "--k", "--users", "--only-items", "--exclude-items", "--include-seen", "--index"],
     "similar": ["--k"],

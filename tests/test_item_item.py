@@ -389,7 +389,9 @@ def test_models_of_the_other_form_are_told_apart(tmp_path):
 def test_a_form_of_the_future_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("recsys.model.item_item.FORM", "hologram")
     MODELS["ease"].save(tmp_path / "m")
-    with pytest.raises(FormatError, match=r"the form 'hologram'; this recsys knows 'vectors', 'item-item'\. Hint: a newer"):
+    with pytest.raises(
+        FormatError, match=r"the form 'hologram'; this recsys knows 'vectors', 'item-item', 'blend'\. Hint: a newer"
+    ):
         recsys.load(tmp_path / "m")
 
 

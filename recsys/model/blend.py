@@ -86,6 +86,21 @@ class BlendModel(WithoutEmbeddings, RankingModel):
         object.__setattr__(self, "parts", MappingProxyType(dict(self.parts)))
         object.__setattr__(self, "history", self.parts[names[0]].history)
 
+    @classmethod
+    def of(
+        cls,
+        parts: Mapping[str, Part],
+        shares: Mapping[str, float],
+        *,
+        provenance: Mapping[str, Any] | None = None,
+        random_state: int = 0,
+        num_threads: int | None = None,
+    ) -> BlendModel:
+        """With shares that are known. How far the scores of each part spread is measured, over up to 2,000 users drawn by
+        `random_state`. Raises as the constructor, and `DataError` for a part that scores everything alike."""
+        check_parts(parts)
+        return cls(parts, shares, measured_spreads(parts, random_state, num_threads), dict(provenance or {}))
+
     def __repr__(self) -> str:
         sum_of = " + ".join(f"{share:.3g} {name}" for name, share in self.shares.items())
         return f"BlendModel({sum_of}, {len(self.users):,} users × {len(self.items):,} items)"
@@ -110,9 +125,9 @@ class BlendModel(WithoutEmbeddings, RankingModel):
         if set(parts) != set(self.parts):
             raise ParameterError(f"The parts of this blend are {quote_some(self.parts)}. Got {quote_some(parts)}.")
         ordered = {name: parts[name] for name in self.parts}
-        check_parts(ordered)
-        spreads = measured_spreads(ordered, random_state, num_threads)
-        blend = BlendModel(ordered, self.shares, spreads, self.provenance)
+        blend = BlendModel.of(
+            ordered, self.shares, provenance=self.provenance, random_state=random_state, num_threads=num_threads
+        )
         data = blend.history
         facts = {"n_users": data.n_users, "n_items": data.n_items, "n_interactions": data.n_interactions}
         again = {"fingerprint": data.fingerprint, **facts, "parts": {name: part.fingerprint for name, part in ordered.items()}}

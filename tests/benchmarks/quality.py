@@ -16,6 +16,7 @@ import argparse
 import json
 import statistics
 import tempfile
+import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,12 @@ from one_fit import Measurement, Request, measure
 
 import recsys
 from recsys.evaluation import EvaluationResult
+from recsys.model import BlendModel
 
 FACTORS = 128
 OURS_CHOSEN, IMPLICIT_CHOSEN = "recsys.ALS, chosen", "implicit, chosen"
-COMPARED = ("recsys.ALS, defaults", OURS_CHOSEN, IMPLICIT_CHOSEN)
+BLENDED = "recsys.Blend of it and RP3beta"
+COMPARED = ("recsys.ALS, defaults", OURS_CHOSEN, BLENDED, IMPLICIT_CHOSEN)
 
 # How far a value may be from the published one. Most popular leaves nothing to choose but ties; the neighbours of item-kNN are
 # cut in the middle of ties, and EASE is inverted in single precision here.
@@ -71,11 +74,31 @@ class Chosen:
 
 
 @dataclass(frozen=True)
+class Blended:
+    """What is blended with the chosen ALS, on the same weighted data, and its share: both chosen on validation."""
+
+    trainer: recsys.RP3beta
+    share: float
+
+    def model(self, als: recsys.Model) -> BlendModel:
+        """The blend with `als`."""
+        parts = {"als": als, "rp3beta": self.trainer.fit(als.history)}
+        return BlendModel.of(parts, {"als": 1 - self.share, "rp3beta": self.share})
+
+    def in_words(self) -> str:
+        """In one line."""
+        exponents = (self.trainer.source_exponent, self.trainer.user_exponent, self.trainer.target_exponent)
+        walk = f"exponents ({', '.join(f'{value:g}' for value in exponents)}), {self.trainer.neighbours} neighbours"
+        return f"{1 - self.share:g} of it and {self.share:g} of RP3beta with {walk}"
+
+
+@dataclass(frozen=True)
 class Task:
     """A public split. popular : its published most-popular row. masked : parts whose pairs that row does not recommend.
 
     published : other published rows, on the same test set with the pairs of train masked. baselines : those made again here.
     ours, implicit : what did best on validation data (README.md says what was tried), never on the test set.
+    blended : None where `recsys.Blend` refuses on validation data.
     """
 
     name: str
@@ -86,6 +109,7 @@ class Task:
     ours: Chosen
     implicit: Chosen
     baselines: tuple[Baseline, ...] = ()
+    blended: Blended | None = None
 
 
 TASKS = (
@@ -181,6 +205,8 @@ def judge_all(
 ) -> dict[str, tuple[EvaluationResult, Measurement]]:
     """Trains, judges and prints every contender."""
     print(f"\n  {OURS_CHOSEN}: {task.ours.in_words()}\n  {IMPLICIT_CHOSEN}: {task.implicit.in_words()}")
+    if task.blended is not None:
+        print(f"  {BLENDED}: {task.blended.in_words()}")
     print(
         f"  defaults: {FACTORS} factors; means over {test.n_users:,} test users with 95 % intervals; medians of {repeats} fits"
     )
@@ -191,7 +217,23 @@ def judge_all(
         results[name] = result, fit
         cells = "".join(f"{_interval(row):26}" for row in result.summary().itertuples())
         print(f"  {name:34}{cells}{fit.seconds:6.2f}{fit.peak_bytes / 1e6:9.0f}{fit.above_bytes / 1e6:15.0f}", flush=True)
+        if name == OURS_CHOSEN and task.blended is not None:
+            als = recsys.Model.from_vectors(task.ours.weighted(train), users, items)
+            results[BLENDED] = judge_blend(task, task.blended, als, test, fit)
     return results
+
+
+def judge_blend(
+    task: Task, blended: Blended, als: recsys.Model, test: recsys.Interactions, fit: Measurement
+) -> tuple[EvaluationResult, Measurement]:
+    """Judges and prints the blend with the chosen ALS, whose `fit` comes before; the other part is trained in this process."""
+    began = time.perf_counter()
+    model = blended.model(als)
+    seconds = time.perf_counter() - began
+    result = recsys.evaluate(model, test, task.metrics)
+    cells = "".join(f"{_interval(row):26}" for row in result.summary().itertuples())
+    print(f"  {BLENDED:34}{cells}{seconds:+6.1f}", flush=True)
+    return result, replace(fit, seconds=fit.seconds + seconds)
 
 
 def check_popular(task: Task, train: recsys.Interactions, test: recsys.Interactions) -> dict[str, Any]:
