@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import naive
@@ -310,6 +311,14 @@ def test_saved_and_loaded_it_gives_the_same_lists(tmp_path):
     assert len(set(sums)) == 2
 
 
+def test_the_golden_blend_of_format_version_1_still_loads():
+    golden = Path(__file__).parent / "golden" / "v1"
+    expected = json.loads((golden / "expected_blend.json").read_text())
+    blend = recsys.load(golden / "blend")
+    assert blend.weights == expected["weights"]
+    assert blend.recommend(k=2).item_id.tolist() == expected["item_ids"]
+
+
 def test_a_part_that_was_exchanged_or_damaged_is_refused(tmp_path):
     BLEND.save(tmp_path / "blend")
     recsys.RP3beta(neighbours=3).fit(DATA).save(tmp_path / "blend" / "parts" / "rp3beta", overwrite=True)
@@ -372,6 +381,7 @@ def test_the_same_shares_over_parts_trained_again_have_spreads_measured_again():
         "ease": recsys.EASE(regularization=5.0).fit(again),
         "als": recsys.ALS(factors=5, iterations=4).fit(again),
     }
+    assert BlendModel.of(parts, BLEND.shares).spreads == BLEND.with_parts(parts).spreads
     blend = BLEND.with_parts(parts)
     assert blend.shares == BLEND.shares
     assert list(blend.parts) == list(BLEND.parts)

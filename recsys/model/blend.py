@@ -99,7 +99,9 @@ class BlendModel(WithoutEmbeddings, RankingModel):
         """With shares that are known. How far the scores of each part spread is measured, over up to 2,000 users drawn by
         `random_state`. Raises as the constructor, and `DataError` for a part that scores everything alike."""
         check_parts(parts)
-        return cls(parts, shares, measured_spreads(parts, random_state, num_threads), dict(provenance or {}))
+        return cls(
+            parts, shares, measured_spreads(parts, random_state, num_threads), {"trainer": "blend", **(provenance or {})}
+        )
 
     def __repr__(self) -> str:
         sum_of = " + ".join(f"{share:.3g} {name}" for name, share in self.shares.items())
