@@ -173,6 +173,15 @@ def test_lists_hold_the_best_unseen_items_and_pairs_score_the_same_alone_and_amo
     assert alone.score.tolist() == table[table.user_id == one.user_id].score.tolist()
 
 
+def test_a_compressed_part_is_searched_by_its_codes():
+    parts = {"codes": PARTS["als"].compress(storage="int8"), "ease": PARTS["ease"]}
+    blend = BlendModel(parts, {"codes": 0.5, "ease": 0.5}, {"codes": 0.2, "ease": 0.1})
+    table, expected = blend.recommend(k=6, exclude_seen=False), all_scores(blend)
+    best = [naive.ranked_by(expected[user], 6) for user in range(60)]
+    assert DATA.items.positions(table.item_id).tolist() == np.ravel(best).tolist()
+    assert blend.score(table.user_id, table.item_id).tolist() == table.score.tolist()
+
+
 def test_one_thread_and_three_give_the_same_lists():
     one, three = (BLEND.recommend(k=9, num_threads=threads) for threads in (1, 3))
     assert one.equals(three)

@@ -57,8 +57,9 @@ class BlendModel(WithoutEmbeddings, RankingModel):
     spreads : how far each part's scores of one user's best items lie apart (`recsys.model.pools.score_spreads`).
 
     Lists, pairs, baskets, filters and reasons are those of the sums, exactly: a pair scores the same float32 number in every
-    list. `similar_items` is that of the part of the greatest share; `diversity` goes by the vectors of the part of the greatest
-    share that has some. New users are folded in by each part.
+    list (where a part was compressed with `rescore`, lists hold what its codes propose). `similar_items` is that of the part of
+    the greatest share; `diversity` goes by the vectors of the part of the greatest share that has some. New users are folded in
+    by each part.
     """
 
     parts: Mapping[str, Part]

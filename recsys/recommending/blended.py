@@ -30,7 +30,7 @@ __all__ = ["BlendedCatalogue", "BlendedScores", "united"]
 # Of each part so many times k are asked for, and where that does not prove a list so many times more.
 _FIRST, _LEAST, _MORE = 6, 64, 8
 # Entries that the lists of a group of rows may hold, of all parts together; contributions that are summed at once.
-_ENTRIES, _CONTRIBUTIONS = 2**22, 2**22
+_ENTRIES, _CONTRIBUTIONS = 2**21, 2**21
 
 
 @dataclass(frozen=True, eq=False)
