@@ -46,7 +46,7 @@ class PooledUsers:
         sizes = np.diff(pool.indptr)
         inside = np.arange(int(sizes.max(initial=1))) < sizes[:, None]
         self._counts = np.minimum(sizes, metric.k or 0).astype(np.int32)
-        self._items = np.zeros(inside.shape, np.int32)
+        self._items: np.ndarray = np.zeros(inside.shape, np.int32)
         self._items[inside] = pool.items
         self._scores = np.full((len(parts), *inside.shape), -np.inf, np.float32)
         for place, name in enumerate(parts):
