@@ -140,6 +140,7 @@ TASKS = (
             degree=(-0.25, -0.35),
         ),
         implicit=Chosen(1024, 5, {"alpha": 20.0, "regularization": 0.01}),
+        blended=Blended(recsys.RP3beta(source_exponent=0.5, user_exponent=0.8, target_exponent=0.3, neighbours=500), 0.35),
     ),
     Task(
         name="lastfm-hetrec",
