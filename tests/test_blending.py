@@ -140,7 +140,7 @@ def test_a_few_items_of_each_part_prove_most_lists():
     sides = [[generator.standard_normal((n, 4)).astype(np.float32) for n in (200, 5000)] for _ in range(2)]
     scores = BlendedScores([Watched(*side, top_k) for side in sides], [1.0, 0.3], 5000)
     lists = scores.search(np.arange(200), 10, seen=None, candidates=None, num_threads=1)
-    assert asked[0] == (200, 64)
+    assert asked[0] == (200, 32)
     assert sum(rows * k for rows, k in asked) < 200 * 5000  # far from everything, twice
     whole = np.concatenate([sides[0][1], sides[1][1] * np.float32(0.3)], axis=1)
     plain = top_k(np.concatenate([sides[0][0], sides[1][0]], axis=1), whole, 10)

@@ -28,7 +28,7 @@ from recsys.retrieval.exact import require_k
 __all__ = ["BlendedCatalogue", "BlendedScores", "united"]
 
 # Of each part so many times k are asked for, and where that does not prove a list so many times more.
-_FIRST, _LEAST, _MORE = 6, 64, 8
+_FIRST, _LEAST, _MORE = 3, 32, 6
 # Entries that the lists of a group of rows may hold, of all parts together; contributions that are summed at once.
 _ENTRIES, _CONTRIBUTIONS = 2**21, 2**21
 
