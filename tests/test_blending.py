@@ -127,6 +127,7 @@ def test_lists_of_sums_are_the_sorted_sums_whatever_has_to_be_looked_at(seed, k,
         assert lists.scores[place, :count].tolist() == [-score for score, _ in expected]
 
 
+@pytest.mark.compiled
 def test_a_few_items_of_each_part_prove_most_lists():
     generator = np.random.default_rng(0)
     asked = []
@@ -463,6 +464,7 @@ def case():
     return Case(BlendTrainer())
 
 
+@pytest.mark.compiled  # as plain Python kernels warn of overflows, which one of the checks is about
 @pytest.mark.parametrize("check", CHECKS, ids=str)
 def test_a_blend_keeps_what_every_model_promises(check, case):
     check.run(case)
@@ -571,6 +573,7 @@ def folder(tmp_path_factory):
     return place
 
 
+@pytest.mark.compiled
 def test_the_command_blends_and_the_others_take_a_blend(folder):
     good = folder / "good"
     call = ("blend", good / "one", good / "other", "--valid", good / "valid", "--metric", "ndcg@5")
