@@ -481,10 +481,13 @@ def drawn_negative(bucket, members, draw, by_popularity, indices, refused, draws
     return None
 
 
-def train_bpr(bucket, members, seed, by_popularity, verify, rows, indptr, indices, users, items, rate, penalty):
-    """Returns new (users, items), float64, and how many entries found a negative and were right before their step."""
+def train_bpr(
+    bucket, members, seed, by_popularity, verify, rows, indptr, indices, users, items, user_squares, item_squares, rate, penalty
+):
+    """Returns new (users, items, user_squares, item_squares), float64, and how many entries found a negative and were right
+    before their step."""
     bucket, draw = list(bucket), Xorshift(seed)
-    users, items = users.astype(float), items.astype(float)
+    users, items, user_squares, item_squares = (a.astype(float) for a in (users, items, user_squares, item_squares))
     found = correct = 0
     for entry in shuffled_entries(bucket, draw):
         u, i = rows[entry], indices[entry]
@@ -496,19 +499,22 @@ def train_bpr(bucket, members, seed, by_popularity, verify, rows, indptr, indice
         difference = x @ (y - z)
         found, correct = found + 1, correct + (difference > 0)
         slope = 1 / (1 + math.exp(difference))
-        users[u] += rate * (slope * (y - z) - penalty * x)
+        user_squares[u] += np.mean((slope * (y - z)[:-1]) ** 2)
+        item_squares[[i, j]] += np.mean((slope * x[:-1]) ** 2)
+        users[u] += rate / math.sqrt(user_squares[u]) * (slope * (y - z) - penalty * x)
         users[u, -1] = 1
-        items[i] += rate * (slope * x - penalty * y)
-        items[j] += rate * (-slope * x - penalty * z)
-    return users, items, found, correct
+        items[i] += rate / math.sqrt(item_squares[i]) * (slope * x - penalty * y)
+        items[j] += rate / math.sqrt(item_squares[j]) * (-slope * x - penalty * z)
+    return users, items, user_squares, item_squares, found, correct
 
 
 def train_logistic(
-    bucket, members, seed, by_popularity, n_negatives, alpha, rows, indices, weights, users, items, rate, penalty
-):
-    """Returns new (users, items), float64, and the sum of the losses before each step."""
+    bucket, members, seed, by_popularity, n_negatives, alpha, rows, indices, weights, users, items, user_squares, item_squares,
+    rate, most, penalty,
+):  # fmt: skip
+    """Returns new (users, items, user_squares, item_squares), float64, and the sum of the losses before each step."""
     bucket, draw = list(bucket), Xorshift(seed)
-    users, items = users.astype(float), items.astype(float)
+    users, items, user_squares, item_squares = (a.astype(float) for a in (users, items, user_squares, item_squares))
     loss = 0.0
     for entry in shuffled_entries(bucket, draw):
         u = rows[entry]
@@ -518,13 +524,15 @@ def train_logistic(
             x, y = users[u].copy(), items[i].copy()
             score = x @ y
             loss += weight * math.log1p(math.exp(-sign * score))
-            slope = sign * min(weight, 1 / rate) / (1 + math.exp(sign * score))
-            users[u] += rate * (slope * y - penalty * x)
-            items[i] += rate * (slope * x - penalty * y)
+            slope = sign * min(weight, most) / (1 + math.exp(sign * score))
+            user_squares[u] += np.mean((slope * y[:-2]) ** 2)
+            item_squares[i] += np.mean((slope * x[:-2]) ** 2)
+            users[u] += rate / math.sqrt(user_squares[u]) * (slope * y - penalty * x)
+            items[i] += rate / math.sqrt(item_squares[i]) * (slope * x - penalty * y)
             users[u, -2] = items[i, -1] = 1
             if number < n_negatives:
                 steps.append((drawn_negative(bucket, members, draw, by_popularity, indices, set()), -1, 1.0))
-    return users, items, loss
+    return users, items, user_squares, item_squares, loss
 
 
 # ---- vectors kept as codes: one query and one code ---------------------------------------------------------------------

@@ -30,6 +30,10 @@ def bucket(data):
     return entries, members, np.uint64(12345678901234567890), users, items
 
 
+def squares_of(vectors, square=1.0):
+    return np.full(len(vectors), square, np.float32)
+
+
 # ---- kernels --------------------------------------------------------------------------------------------------------
 
 
@@ -55,27 +59,30 @@ def test_a_pass_of_bpr_is_that_of_its_twin(data, bucket, by_popularity, verify):
     users[:, -1] = 1
     rows, rest = data.row_positions(), (np.float32(0.1), np.float32(0.02))
     arguments = (members, seed, by_popularity, verify, rows, data.indptr, data.indices)
-    wanted = naive.train_bpr(entries.copy(), *arguments, users, items, *rest)
+    tables = users, items, squares_of(users, 0.5), squares_of(items, 0.3)
+    wanted = naive.train_bpr(entries.copy(), *arguments, *tables, *rest)
     dealt = entries.copy()
-    counts = sgd.train_bpr(dealt, *arguments, users, items, *rest)
-    np.testing.assert_allclose(users, wanted[0], atol=2e-5)
-    np.testing.assert_allclose(items, wanted[1], atol=2e-5)
-    assert counts == wanted[2:]
+    counts = sgd.train_bpr(dealt, *arguments, *tables, *rest)
+    for table, twin in zip(tables, wanted, strict=False):
+        np.testing.assert_allclose(table, twin, atol=5e-5)
+    assert counts == wanted[4:]
     assert sorted(dealt) == entries.tolist()
     assert (users[:, -1] == 1).all()
 
 
 @pytest.mark.parametrize("by_popularity", [False, True])
-def test_a_pass_of_logistic_mf_is_that_of_its_twin(data, bucket, by_popularity):
+@pytest.mark.parametrize("most", [0.8, 20])
+def test_a_pass_of_logistic_mf_is_that_of_its_twin(data, bucket, by_popularity, most):
     entries, members, seed, users, items = bucket
     users[:, -2] = items[:, -1] = 1
     arguments = (members, seed, by_popularity, 3, np.float32(0.5), data.row_positions(), data.indices, data.weights)
-    rest = (np.float32(0.05), np.float32(0.02))
-    wanted = naive.train_logistic(entries.copy(), *arguments, users, items, *rest)
-    loss = sgd.train_logistic(entries.copy(), *arguments, users, items, *rest)
-    np.testing.assert_allclose(users, wanted[0], atol=5e-5)
-    np.testing.assert_allclose(items, wanted[1], atol=5e-5)
-    assert loss == pytest.approx(wanted[2], rel=1e-4)
+    rest = (np.float32(0.05), np.float32(most), np.float32(0.02))
+    tables = users, items, squares_of(users, 0.5), squares_of(items, 0.3)
+    wanted = naive.train_logistic(entries.copy(), *arguments, *tables, *rest)
+    loss = sgd.train_logistic(entries.copy(), *arguments, *tables, *rest)
+    for table, twin in zip(tables, wanted, strict=False):
+        np.testing.assert_allclose(table, twin, atol=5e-5, rtol=1e-5)
+    assert loss == pytest.approx(wanted[4], rel=1e-4)
     assert (users[:, -2] == 1).all()
     assert (items[:, -1] == 1).all()
 
@@ -90,8 +97,10 @@ def test_a_step_of_bpr_goes_down_the_gradient_of_its_objective():
     generator = np.random.default_rng(1)
     users, items = generator.standard_normal((1, 5)), generator.standard_normal((2, 5))
     users[:, -1] = 1
-    rate, penalty, tiny = 1e-2, 0.3, 1e-6
+    rate, penalty, tiny = 1e2, 0.3, 1e-6
     moved = users.astype(np.float32), items.astype(np.float32)
+    # So large that a single gradient changes them by less than can be seen.
+    squares = squares_of(users, 1e8), squares_of(items, 4e8)
     arrays = np.array([0], np.int32), np.array([0, 1]), np.array([0], np.int32)
     sgd.train_bpr(
         np.array([0]),
@@ -101,6 +110,7 @@ def test_a_step_of_bpr_goes_down_the_gradient_of_its_objective():
         True,
         *arrays,
         *moved,
+        *squares,
         np.float32(rate),
         np.float32(penalty),
     )
@@ -113,7 +123,8 @@ def test_a_step_of_bpr_goes_down_the_gradient_of_its_objective():
             back[place] -= tiny
             losses = [bpr_loss(*((one, items) if before is users else (users, one)), 0, 0, 1, penalty) for one in (there, back)]
             slope = (losses[0] - losses[1]) / (2 * tiny)
-            assert after[place] - before[place] == pytest.approx(-rate * slope, abs=2e-6)
+            step = rate / 1e4 if before is users else rate / 2e4
+            assert after[place] - before[place] == pytest.approx(-step * slope, abs=2e-6)
 
 
 def test_verified_negatives_are_items_that_the_user_has_not():
@@ -121,6 +132,7 @@ def test_verified_negatives_are_items_that_the_user_has_not():
     indices, rows = np.arange(5, dtype=np.int32), np.zeros(5, np.int32)
     users, items = np.ones((1, 2), np.float32), np.zeros((6, 2), np.float32)
     arguments = (np.arange(6, dtype=np.int32), np.uint64(11), False, True, rows, np.array([0, 5]), indices, users, items)
+    arguments += squares_of(users), squares_of(items)
     found, _ = sgd.train_bpr(np.arange(5), *arguments, np.float32(0.1), np.float32(0))
     assert 0 < found <= 5
     assert items[5, 1] < 0
@@ -131,8 +143,39 @@ def test_a_user_who_has_everything_moves_nothing():
     indices, rows = np.arange(4, dtype=np.int32), np.zeros(4, np.int32)
     users, items = np.ones((1, 2), np.float32), np.zeros((4, 2), np.float32)
     arguments = (np.arange(4, dtype=np.int32), np.uint64(11), False, True, rows, np.array([0, 4]), indices, users, items)
+    arguments += squares_of(users), squares_of(items)
     assert sgd.train_bpr(np.arange(4), *arguments, np.float32(0.1), np.float32(0)) == (0, 0)
     assert not items.any()
+
+
+def test_rows_that_are_seen_seldom_move_further_than_those_seen_often():
+    """Two users of one item each: the second has a hundred times the squares of the first, and moves a tenth as far."""
+    users, items = np.ones((2, 4), np.float32), np.zeros((4, 4), np.float32)
+    items[0], items[1, :3] = 1, -1
+    squares = np.array([1, 100], np.float32), np.full(4, 1e12, np.float32)
+    rows, indptr, indices = np.array([0, 1], np.int32), np.array([0, 1, 2]), np.array([0, 0], np.int32)
+    before = users.copy()
+    members = np.array([1], np.int32)
+    for entry in (0, 1):
+        bucket = np.array([entry])
+        sgd.train_bpr(
+            bucket,
+            members,
+            np.uint64(5),
+            False,
+            True,
+            rows,
+            indptr,
+            indices,
+            users,
+            items,
+            *squares,
+            np.float32(1),
+            np.float32(0),
+        )
+    moved = np.abs(users - before)[:, :3].mean(axis=1)
+    assert moved[0] > 0
+    assert moved[1] == pytest.approx(moved[0] / 10, rel=1e-2)
 
 
 # ---- trainers -------------------------------------------------------------------------------------------------------
@@ -171,6 +214,19 @@ def test_in_a_round_no_two_buckets_share_a_user_or_an_item(monkeypatch, data):
     assert sum(len(run._rows[run._order == entry]) for entry in range(len(data))) == len(data)
 
 
+def test_over_the_epochs_negatives_of_an_item_come_evenly_from_all_others(monkeypatch, data):
+    monkeypatch.setattr(sampled, "_ITEMS_OF_A_BLOCK", 5)
+    monkeypatch.setattr(sampled, "_ENTRIES_OF_A_BUCKET", 5)
+    run, epochs = small(recsys.BPR).start(data), 2000
+    beside = np.zeros(data.n_items)
+    for epoch in range(epochs):
+        _, block_of_item = run._drawn_blocks(np.random.default_rng([0, epoch]))
+        beside += block_of_item == block_of_item[0]
+    share = (data.n_items / run._n_blocks - 1) / (data.n_items - 1)
+    assert beside[0] == epochs
+    assert np.abs(beside[1:] / epochs - share).max() < 5 * (share * (1 - share) / epochs) ** 0.5
+
+
 @pytest.mark.parametrize(
     ("shape", "blocks"),
     [
@@ -206,6 +262,16 @@ def test_what_is_measured_gets_better(kind, data):
     first, last = measured[0][name], measured[-1][name]
     assert name == ("train_auc" if kind is recsys.BPR else "loss")
     assert last > first + 0.1 if kind is recsys.BPR else last < 0.8 * first
+
+
+@pytest.mark.parametrize("kind", TRAINERS)
+def test_steps_shorten_evenly_towards_the_last_epoch(kind, data):
+    run = small(kind, iterations=4, learning_rate=0.2).start(data)
+    rates = []
+    for _ in range(4):
+        rates.append(run._rate())
+        run.train_epoch()
+    np.testing.assert_allclose(rates, [0.2, 0.15, 0.1, 0.05], rtol=1e-6)
 
 
 @compiled
@@ -337,3 +403,15 @@ def test_training_goes_on_from_a_model_with_new_ids(kind, data):
         small(kind, factors=4).partial_fit(model, events)
     with pytest.raises(ParameterError, match="can start from a model of its own only"):
         small(kind).partial_fit(recsys.Popularity().fit(data), events)
+
+
+@compiled
+@pytest.mark.parametrize("kind", TRAINERS)
+def test_one_pass_over_new_events_does_not_undo_a_training(kind, data):
+    parts = recsys.split.random(data, test_fraction=0.1, random_state=0)
+    model = small(kind, iterations=60).fit(parts.train)
+    for of in ("user", "item"):
+        earlier = getattr(model, f"{of}_embeddings")
+        later = getattr(small(kind, iterations=1).partial_fit(model, parts.test), f"{of}_embeddings")
+        moved = np.linalg.norm(later.vectors[: len(earlier)] - earlier.vectors, axis=1)
+        assert np.median(moved / np.linalg.norm(earlier.vectors, axis=1)) < 0.1

@@ -38,15 +38,21 @@ def deal_entries(indptr, indices, block_of_item, n_blocks, first, last, order, e
 
 
 @fast_kernel
-def train_bpr(bucket, members, seed, by_popularity, verify, rows, indptr, indices, users, items, rate, penalty):
+def train_bpr(
+    bucket, members, seed, by_popularity, verify, rows, indptr, indices, users, items, user_squares, item_squares, rate, penalty
+):
     """One pass over a bucket, in an order drawn anew: for each entry (u, i) and a drawn j a step down the gradient of
 
         -log σ(x_u · (y_i - y_j)) + penalty / 2 (‖x_u‖² + ‖y_i‖² + ‖y_j‖²)
 
+    by AdaGrad with one number a row: a row moves by rate / √squares, where its entry of `user_squares` or `item_squares` first
+    grows by the mean square of the numbers in the gradient of the first term.
+
     bucket : (n,) int64 entries, shuffled in place;  members : positions of the items of the bucket's block;
     seed : uint64, not 0;  by_popularity : j is the item of an entry of the bucket, else any of `members`, evenly;
     verify : draw again when u has j;  rows, indices : (nnz,) int32 the user and item of each entry;
-    users : (n_users, dim) float32 whose last column is 1 and stays;  items : (n_items, dim) float32, the last column biases.
+    users : (n_users, dim) float32 whose last column is 1 and stays;  items : (n_items, dim) float32, the last column biases;
+    user_squares, item_squares : (n_users,) and (n_items,) float32, above 0.
 
     Returns how many entries found a negative, and how many of those were in the right order already.
     """
@@ -61,24 +67,48 @@ def train_bpr(bucket, members, seed, by_popularity, verify, rows, indptr, indice
         if j < 0 or j == i:
             continue
         difference = items[i, last] - items[j, last]
+        of_user, of_items = np.float32(0), np.float32(0)
         for f in range(last):
-            difference += users[u, f] * (items[i, f] - items[j, f])
+            x, apart = users[u, f], items[i, f] - items[j, f]
+            difference += x * apart
+            of_user += apart * apart
+            of_items += x * x
         found += 1
         correct += difference > 0
         slope = np.float32(1) / (np.float32(1) + np.exp(difference))
+        share = slope * slope / np.float32(last)
+        user_squares[u] += share * of_user
+        item_squares[i] += share * of_items
+        item_squares[j] += share * of_items
+        of_u, of_i, of_j = rate / np.sqrt(user_squares[u]), rate / np.sqrt(item_squares[i]), rate / np.sqrt(item_squares[j])
         for f in range(last):
             x, y, z = users[u, f], items[i, f], items[j, f]
-            users[u, f] = x + rate * (slope * (y - z) - penalty * x)
-            items[i, f] = y + rate * (slope * x - penalty * y)
-            items[j, f] = z - rate * (slope * x + penalty * z)
-        items[i, last] += rate * (slope - penalty * items[i, last])
-        items[j, last] -= rate * (slope + penalty * items[j, last])
+            users[u, f] = x + of_u * (slope * (y - z) - penalty * x)
+            items[i, f] = y + of_i * (slope * x - penalty * y)
+            items[j, f] = z - of_j * (slope * x + penalty * z)
+        items[i, last] += of_i * (slope - penalty * items[i, last])
+        items[j, last] -= of_j * (slope + penalty * items[j, last])
     return found, correct
 
 
 @fast_kernel
 def train_logistic(
-    bucket, members, seed, by_popularity, n_negatives, alpha, rows, indices, weights, users, items, rate, penalty
+    bucket,
+    members,
+    seed,
+    by_popularity,
+    n_negatives,
+    alpha,
+    rows,
+    indices,
+    weights,
+    users,
+    items,
+    user_squares,
+    item_squares,
+    rate,
+    most,
+    penalty,
 ):
     """One pass over a bucket, in an order drawn anew: for each entry (u, i) a step down the gradient of
 
@@ -87,38 +117,51 @@ def train_logistic(
     and for each of `n_negatives` drawn j, whether u has it or not, one of  -log(1 - σ(x_u · y_j)) + penalty / 2 (…).
 
     users : (n_users, dim) float32, the last column biases and the one before 1;  items : (n_items, dim) float32, the last
-    column 1 and the one before biases. The others as for `train_bpr`. Returns the sum of both logarithms, before each step.
+    column 1 and the one before biases;  most : c of a step is cut to this. The others, and how far rows move, as for
+    `train_bpr`. Returns the sum of both logarithms, before each step.
     """
     state = np.full(1, seed, np.uint64)
     loss = 0.0
     for place in range(len(bucket)):
         entry = _dealt(bucket, place, state)
         u, i = rows[entry], indices[entry]
-        loss += _logistic_step(users[u], items[i], np.float32(1), alpha * weights[entry], rate, penalty)
+        loss += _logistic_step(
+            users, items, user_squares, item_squares, u, i, np.float32(1), alpha * weights[entry], rate, most, penalty
+        )
         for _ in range(n_negatives):
             j = _negative(bucket, members, state, by_popularity, False, indices, 0, 0)
-            loss += _logistic_step(users[u], items[j], np.float32(-1), np.float32(1), rate, penalty)
+            loss += _logistic_step(
+                users, items, user_squares, item_squares, u, j, np.float32(-1), np.float32(1), rate, most, penalty
+            )
     return loss
 
 
 @fast_part
-def _logistic_step(x, y, sign, weight, rate, penalty):
-    """Moves a user's row `x` and an item's `y` towards a score of the right sign; returns weight · log(1 + exp(∓ x · y))."""
+def _logistic_step(users, items, user_squares, item_squares, u, i, sign, weight, rate, most, penalty):
+    """Moves a user's and an item's row towards a score of the right sign; returns weight · log(1 + exp(∓ x · y))."""
+    x, y = users[u], items[i]
     last = len(x) - 1
-    score = np.float32(0)
-    for f in range(last + 1):
+    score = x[last - 1] * y[last - 1] + x[last] * y[last]
+    of_user, of_item = np.float32(0), np.float32(0)
+    for f in range(last - 1):
         score += x[f] * y[f]
+        of_user += y[f] * y[f]
+        of_item += x[f] * x[f]
     against = -sign * score
     # log(1 + exp(a)) without overflow
     loss = max(against, np.float32(0)) + np.log1p(np.exp(-abs(against)))
-    # A heavy pair must not step over its goal: the slope of a step is at most that of weight 1 / rate.
-    slope = sign * min(weight, np.float32(1) / rate) / (np.float32(1) + np.exp(-against))
+    # One heavy pair must not make the later steps of its rows short.
+    slope = sign * min(weight, most) / (np.float32(1) + np.exp(-against))
+    share = slope * slope / np.float32(last - 1)
+    user_squares[u] += share * of_user
+    item_squares[i] += share * of_item
+    of_u, of_i = rate / np.sqrt(user_squares[u]), rate / np.sqrt(item_squares[i])
     for f in range(last - 1):
         a, b = x[f], y[f]
-        x[f] = a + rate * (slope * b - penalty * a)
-        y[f] = b + rate * (slope * a - penalty * b)
-    x[last] += rate * (slope - penalty * x[last])
-    y[last - 1] += rate * (slope - penalty * y[last - 1])
+        x[f] = a + of_u * (slope * b - penalty * a)
+        y[f] = b + of_i * (slope * a - penalty * b)
+    x[last] += of_u * (slope - penalty * x[last])
+    y[last - 1] += of_i * (slope - penalty * y[last - 1])
     return weight * loss
 
 

@@ -18,6 +18,9 @@ from recsys.trainers.search_space import Range, SearchSpace
 
 __all__ = ["LogisticMF"]
 
+# Of one step, alpha included: a pair of a thousand plays would leave its rows short steps for the rest of the training.
+_MOST_WEIGHT = 20.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class LogisticMF(Trainer[Model]):
@@ -28,7 +31,8 @@ class LogisticMF(Trainer[Model]):
 
         Σ_S ( -c log σ(s_ui) - Σ_j log(1 - σ(s_uj)) )  and λ / 2 ‖·‖² of the rows of each step
 
-    with `neg_prop` items j drawn anew for each pair in each epoch, where Johnson sums over all pairs and takes whole gradients.
+    with `neg_prop` items j drawn anew for each pair in each epoch, where Johnson sums over all pairs and takes whole gradients;
+    a row's steps are as long as those of `BPR`. c counts in a step up to 20 only.
     σ(s) is thus a probability among the drawn, `neg_prop` to one, and no share of all items. The last two columns are biases:
     users [x, 1, b_u], items [y, b_i, 1]. The same seed gives the same bytes, whatever the number of threads. New users and
     items are folded in by least squares, which is not what training would have given them: see
@@ -39,15 +43,15 @@ class LogisticMF(Trainer[Model]):
     advice: ClassVar[str] = "scores are log-odds, weights count as confidence: for plays and views, where more is surer"
 
     search_space: ClassVar[SearchSpace] = {
-        "learning_rate": Range(0.01, 0.2, log=True),
+        "learning_rate": Range(0.02, 0.4, log=True),
         "regularization": Range(0.0005, 0.05, log=True),
         "neg_prop": Range(1, 30, log=True),
     }
 
     factors: int = 128
     """Length of each vector, biases apart: more fits more, at linear cost in time and memory."""
-    learning_rate: float = 0.05
-    """Length of a step: more learns faster, and past some point not at all."""
+    learning_rate: float = 0.1
+    """Length of the first steps: more learns faster, and past some point not at all. Falls evenly to nothing."""
     regularization: float = 0.01
     """λ: pulls the rows of each step towards zero; more for small or noisy data."""
     alpha: float = 1.0
@@ -89,7 +93,7 @@ class _LogisticRun(SampledRun):
         loss = sgd.train_logistic(
             bucket.entries, bucket.members, bucket.seed, trainer.negatives == "popularity", trainer.neg_prop,
             np.float32(trainer.alpha), self._rows, self._indices, self._weights, self._users, self._items,
-            np.float32(trainer.learning_rate), np.float32(trainer.regularization),
+            self._user_squares, self._item_squares, self._rate(), np.float32(_MOST_WEIGHT), np.float32(trainer.regularization),
         )  # fmt: skip
         return np.array([len(bucket.entries), loss])
 

@@ -4,6 +4,11 @@ Users and items are cut into as many blocks, users once and items anew, by chanc
 as there are blocks; in each round every user block meets another item block, so that no two work on the same row (Gemulla,
 Nijkamp, Haas & Sismanis, "Large-Scale Matrix Factorization with Distributed Stochastic Gradient Descent", KDD 2011). A round
 may thus run on any number of threads and give the same bytes, and what a thread works on stays in its cache.
+
+Steps are those of AdaGrad with one number a row (Duchi, Hazan & Singer, "Adaptive Subgradient Methods for Online Learning and
+Stochastic Optimization", JMLR 2011): a row moves by rate / √(sum of its squared gradients), so that rare items, whose
+gradients are few, and rows that are right already, whose gradients are small, are not left behind. The rate falls evenly
+over the epochs.
 """
 
 from __future__ import annotations
@@ -35,6 +40,11 @@ _BLOCKS, _ITEMS_OF_A_BLOCK, _ENTRIES_OF_A_BUCKET = 32, 64, 1000
 # Of the vectors that training starts from. Far shorter ones spend many epochs on growing.
 _INITIAL_LENGTH = 0.3
 
+# Where AdaGrad's sums of squares start: a few gradients of initial vectors, so that the first step is none too long.
+_INITIAL_SQUARE = 1e-3
+# The same for rows that an earlier model brings, about where a training ends: from the former they would be thrown about.
+_KNOWN_SQUARE = 4.0
+
 
 class _Settings(Protocol):
     @property
@@ -43,6 +53,8 @@ class _Settings(Protocol):
     def factors(self) -> int: ...
     @property
     def iterations(self) -> int: ...
+    @property
+    def learning_rate(self) -> float: ...
     @property
     def random_state(self) -> int: ...
     @property
@@ -61,7 +73,8 @@ class Bucket:
 class SampledRun(Run):
     """A run whose epoch passes once over all observed pairs. A subclass says what a pass over a bucket does.
 
-    Epoch e draws from the seed and e alone, so the vectors and the number of epochs are all its state.
+    Epoch e draws from the seed and e alone, so the vectors, the sums of squares of AdaGrad (one a row) and the number of
+    epochs are all its state.
     """
 
     def __init__(self, settings: _Settings, train: Interactions, *, fold_in: type[BesideItemBiases]) -> None:
@@ -82,6 +95,7 @@ class SampledRun(Run):
         self._order = np.empty(len(self._rows), np.int64)
         self._epoch = 0
         self._users, self._items = _initial_vectors(settings, counts, self._indices, train.n_items, fold_in.bias_columns)
+        self._user_squares, self._item_squares = (np.full(n, _INITIAL_SQUARE, np.float32) for n in train.shape)
 
     @abstractmethod
     def _pass(self, bucket: Bucket) -> np.ndarray:
@@ -131,11 +145,17 @@ class SampledRun(Run):
             block_of_item[items] = block
         return members, block_of_item
 
+    def _rate(self) -> np.float32:
+        """Of the steps of this epoch: falls evenly from the first epoch on, and would be 0 after the last."""
+        return np.float32(self._settings.learning_rate * (1 - self._epoch / self.epochs))
+
     def state(self) -> dict[str, np.ndarray]:
-        return {"users": self._users, "items": self._items, "epochs": np.array([self._epoch])}
+        vectors = {"users": self._users, "items": self._items, "epochs": np.array([self._epoch])}
+        return vectors | {"user_squares": self._user_squares, "item_squares": self._item_squares}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         self._users, self._items, self._epoch = state["users"], state["items"], int(state["epochs"][0])
+        self._user_squares, self._item_squares = state["user_squares"], state["item_squares"]
 
     def warm_start(self, model: Model) -> None:
         if type(model.fold_in_method) is not self._fold_in:
@@ -144,12 +164,12 @@ class SampledRun(Run):
         if factors != self._settings.factors:
             raise ParameterError(f"This trainer has factors = {self._settings.factors}, the model to start from {factors}.")
         sides = (
-            (self._users, self._train.users, model.user_embeddings),
-            (self._items, self._train.items, model.item_embeddings),
+            (self._users, self._user_squares, self._train.users, model.user_embeddings),
+            (self._items, self._item_squares, self._train.items, model.item_embeddings),
         )
-        for vectors, ids, known in sides:
+        for vectors, squares, ids, known in sides:
             is_known, earlier = known_vectors(ids, known)
-            vectors[is_known] = earlier
+            vectors[is_known], squares[is_known] = earlier, _KNOWN_SQUARE
 
 
 def _number_of_blocks(n_users: int, n_items: int, n_entries: int) -> int:
