@@ -52,7 +52,7 @@ class BPR(Trainer[Model]):
     regularization: float = 0.01
     """λ: pulls the rows of each step towards zero; more for small or noisy data."""
     iterations: int = 200
-    """Passes over all pairs, among which the steps shorten: more rank better, at linear cost."""
+    """Passes over all pairs, over which the steps shorten: up to a few hundred more rank better, at linear cost."""
     negatives: str = "uniform"
     """What j is drawn from: "uniform" all items alike, "popularity" as often as they are had. The latter, which the library
     implicit does, leaves less room for popularity in the lists."""
