@@ -15,6 +15,7 @@ from conftest import random_interactions
 import recsys
 from recsys.errors import FormatError, MissingExtraError, ParameterError
 from recsys.fold_in import Rows
+from recsys.storage import open_stored, write_stored
 from recsys.testing import CHECKS
 from recsys.testing.promises import Case
 from recsys.trainers import TRAINERS, make_trainer
@@ -164,6 +165,11 @@ def test_resuming_with_other_settings_or_data_is_refused_with_the_difference_nam
         recsys.ALS(factors=4).fit(data.binarize(), checkpoint=state, resume=True)
     with pytest.raises(ParameterError, match="written with alpha = 1.0, now it is None"):
         recsys.Popularity().fit(data, checkpoint=state, resume=True)
+    stored = open_stored(state, "checkpoint")
+    arrays = {name: np.array(stored.array(name)) for name in ("users", "items")}
+    write_stored(tmp_path / "older", "checkpoint", arrays=arrays, tables={}, attributes=stored.attributes, provenance={})
+    with pytest.raises(ParameterError, match="older can not be resumed: another version of recsys wrote it"):
+        recsys.ALS(factors=4).fit(data, checkpoint=tmp_path / "older", resume=True)
     # How many threads work does not matter.
     resumed = recsys.ALS(factors=4, num_threads=1).fit(data, checkpoint=state, resume=True)
     assert resumed.provenance["training"]["epochs"] == recsys.ALS().iterations

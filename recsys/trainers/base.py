@@ -337,6 +337,10 @@ class _Checkpoint:
         if stored.attribute("fingerprint") != self._fingerprint:
             raise ParameterError(f"{self._path} can not be resumed: it was written for other data. Hint: train without resume.")
         names = [name.removesuffix(".npy") for name in stored.files]
+        if set(names) != set(run.state()):
+            raise ParameterError(
+                f"{self._path} can not be resumed: another version of recsys wrote it. Hint: train without resume."
+            )
         run.restore({name: np.array(stored.array(name)) for name in names})
         return int(stored.attribute("epochs_done"))
 
