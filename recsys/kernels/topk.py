@@ -77,6 +77,22 @@ _reaching = _plain_bits() if _is_plain else _compiled_bits()
 _lowest = _plain_lowest() if _is_plain else _compiled_lowest()
 
 
+@part
+def _sort(numbers, begin, end):
+    """Sorts numbers[begin:end] (Shell sort, which compiles in a tenth of the time of NumPy's)."""
+    gap = 1
+    while gap < (end - begin) // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for place in range(begin + gap, end):
+            number, free = numbers[place], place
+            while free >= begin + gap and numbers[free - gap] > number:
+                numbers[free] = numbers[free - gap]
+                free -= gap
+            numbers[free] = number
+        gap //= 3
+
+
 @kernel
 def renumber(indptr, indices, place, new_indptr, new_indices):
     """Rows of item positions → rising places in a catalogue; what has no place (-1) goes. Fills both new arrays."""
@@ -87,7 +103,7 @@ def renumber(indptr, indices, place, new_indptr, new_indices):
             if place[indices[entry]] >= 0:
                 new_indices[filled] = place[indices[entry]]
                 filled += 1
-        new_indices[new_indptr[row] : filled].sort()
+        _sort(new_indices, new_indptr[row], filled)
     new_indptr[len(indptr) - 1] = filled
 
 
@@ -170,7 +186,10 @@ def cut_to(kept, scores, positions, counts, bars):
             _cut(scores[row], positions[row], counts[row], kept)
             counts[row] = kept
         if counts[row] == kept:
-            bars[row] = scores[row, :kept].min()
+            worst = scores[row, 0]
+            for place in range(1, kept):
+                worst = min(worst, scores[row, place])
+            bars[row] = worst
 
 
 @part
