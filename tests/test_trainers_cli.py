@@ -52,7 +52,7 @@ def test_json_holds_the_same():
     described = json.loads(call("trainers", "bpr", "--json").stdout)
     assert described["description"].startswith("Bayesian personalised ranking")
     setting = described["settings"][1]
-    assert (setting["name"], setting["type"], setting["default"]) == ("learning_rate", "float", 0.05)
+    assert (setting["name"], setting["type"], setting["default"]) == ("learning_rate", "float", 0.1)
     assert setting["search"] == "0.01..0.2:log"
     assert described["settings"][-1]["type"] == "int or None"
 
