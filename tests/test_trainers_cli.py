@@ -53,7 +53,7 @@ def test_json_holds_the_same():
     assert described["description"].startswith("Bayesian personalised ranking")
     setting = described["settings"][1]
     assert (setting["name"], setting["type"], setting["default"]) == ("learning_rate", "float", 0.1)
-    assert setting["search"] == "0.01..0.2:log"
+    assert setting["search"] == "0.02..0.4:log"
     assert described["settings"][-1]["type"] == "int or None"
 
 
