@@ -74,7 +74,7 @@ def _difference(one: Interactions, other: Interactions) -> str:
 
 
 def part_from_stored(stored: Stored, verify: bool) -> Part:
-    """The model in an opened directory. Raises `FormatError` for a blend."""
+    """The model in an opened directory. Raises `NoEmbeddingsError` for one that can not be a part, such as a blend."""
     if stored.attributes.get("form") == ITEM_ITEM:
         return ItemItemModel.from_stored(stored)
     return Model.from_stored(stored, verify=verify)
