@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.errors import ParameterError
+from recsys.kernels import screening as kernels
 from recsys.kernels import topk
 from recsys.retrieval import exact, screening, shortlists, top_k
 
@@ -216,5 +217,6 @@ def test_blocks_of_columns_in_turn_keep_what_one_block_keeps(lines, k):
 def test_memory_is_bounded_by_the_block():
     # The score buffer of a block of queries is all that is held besides the result.
     assert shortlists.QUERY_ROWS * exact._ITEM_ROWS * 4 <= 2 * 2**20
-    # Of screening, what is found in a block: two places and a bound a pair.
-    assert shortlists.QUERY_ROWS * screening._ITEM_ROWS * 12 <= 6 * 2**20
+    # Of screening, what is found at a time: two places and a bound a pair.
+    a_query = screening._PAIRS_A_QUERY + kernels.NEAR_PANELS * kernels.PANEL
+    assert shortlists.QUERY_ROWS * a_query * 12 <= 4 * 2**20

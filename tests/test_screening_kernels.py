@@ -23,7 +23,7 @@ def whole(n, unit):
 
 def coded_rows(vectors):
     codes = np.empty((whole(len(vectors), screening.TILE_ROWS), whole(vectors.shape[1], screening.DEPTH)), np.uint8)
-    about = np.empty((len(vectors), 3), np.float32)
+    about = np.empty((len(vectors), 4), np.float32)
     screening.code_rows(vectors, codes, about)
     return codes, about
 
@@ -93,21 +93,29 @@ def test_sums_of_the_largest_codes_do_not_overflow(sign):
     np.testing.assert_allclose(found, users @ items.T, rtol=0.01, atol=1e-5)
 
 
-def possible(users, items, bars):
-    """The pairs that are found, as a set, and their bounds."""
+def falling(vectors):
+    return vectors[np.argsort(-np.linalg.norm(vectors, axis=1), kind="stable")]
+
+
+def possible(users, items, bars, enough=10):
+    """The pairs that are found, and their bounds. The items are sorted by falling length."""
     (codes, about), (column_codes, starts, column_about) = coded_rows(users), coded_columns(items)
-    room = len(users) * len(items)
+    panels, taking_part = column_codes.view(np.int32)[..., 0], np.arange(len(users))
+    room = enough + len(users) * screening.NEAR_PANELS * screening.PANEL
     rows, columns, bounds = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.float32)
-    panels, everyone = column_codes.view(np.int32)[..., 0], np.arange(len(users))
-    n = screening.possible_pairs(
-        codes.view(np.int32), everyone, about, bars, panels, starts, column_about, len(items), rows, columns, bounds
-    )
-    return rows[:n], columns[:n], bounds[:n]
+    parts, panel, left = [], 0, len(users)
+    while left:
+        n, panel, left = screening.possible_pairs(
+            codes.view(np.int32), taking_part, left, about, bars, panels, starts, column_about, len(items), panel, enough,
+            rows, columns, bounds,
+        )  # fmt: skip
+        parts.append((rows[:n].copy(), columns[:n].copy(), bounds[:n].copy()))
+    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
 
 @pytest.mark.parametrize(("n_rows", "n_columns", "dim"), SHAPES)
 def test_every_pair_that_reaches_its_bar_is_found_with_a_bound_above_its_product(n_rows, n_columns, dim):
-    users, items = vectors_of(n_rows, dim), vectors_of(n_columns, dim, seed=1)
+    users, items = vectors_of(n_rows, dim), falling(vectors_of(n_columns, dim, seed=1))
     products = users.astype(np.float64) @ items.T.astype(np.float64)
     bars = np.sort(products, axis=1)[:, -max(1, n_columns // 10)].astype(np.float32)
     rows, columns, bounds = possible(users, items, bars)
@@ -123,14 +131,15 @@ def test_every_pair_that_reaches_its_bar_is_found_with_a_bound_above_its_product
 
 
 def test_without_a_bar_all_pairs_are_found():
-    users, items = vectors_of(5, 9), vectors_of(37, 9, seed=1)
-    users[2], items[4] = 0, 0
+    users, items = vectors_of(5, 9), falling(vectors_of(37, 9, seed=1))
+    users[2], items[-1] = 0, 0
     rows, _, _ = possible(users, items, np.full(5, -np.inf, np.float32))
     assert np.bincount(rows).tolist() == [37] * 5
 
 
 def test_few_pairs_are_found_that_do_not_reach_the_bar():
     users, items = np.random.default_rng(3).standard_normal((2, 200, 64)).astype(np.float32)
+    items = falling(items)
     products = users @ items.T
     bars = np.sort(products, axis=1)[:, -5].copy()
     assert len(possible(users, items, bars)[0]) <= 2.5 * 5 * 200

@@ -8,6 +8,8 @@ added up as 16-bit numbers, four of them, and the columns' steps are chosen so t
 
 from __future__ import annotations
 
+import functools
+
 import llvmlite.binding
 import numba
 import numpy as np
@@ -20,6 +22,7 @@ from recsys.kernels._jit import kernel, part
 __all__ = [
     "DEPTH",
     "MULTIPLIES_BYTES",
+    "NEAR_PANELS",
     "PANEL",
     "TILE_ROWS",
     "code_columns",
@@ -47,12 +50,14 @@ PANEL = _VECTORS * _LANES
 # Coordinates are multiplied so many at a time: whole vectors are padded to a multiple of it.
 DEPTH = 8
 # Panels that pass by a tile of rows while they lie in the first-level cache.
-_NEAR_PANELS = 8
+NEAR_PANELS = 8
+# Rows that are done are taken out of the products once they are one of so many.
+_WORTH_LEAVING = 16
 
 _MOST_OF_ROWS, _ZERO_OF_ROWS, _MOST_OF_COLUMNS = 63, 64, 127
 # 127 · 258 fits 16 bits; rounding may add 2 to four codes.
 _MOST_OF_FOUR = 256
-_LOWEST, _FLOOR, _ROUNDED = -(2**31), np.float32(-2e9), np.float32(1e-6)
+_LOWEST, _LARGEST, _ROUNDED = -(2**31), np.float32(2e9), np.float32(1e-6)
 
 
 def _pairs_of_bytes(builder, unsigned, signed):
@@ -89,13 +94,15 @@ def _sums_of_neighbours(builder, vector):
 
 
 def _emit_tile(builder, pointers, depth):
-    """Emits  sums[i, j] = starts[j] + Σ over bytes of rows[i] · columns[j]  over a tile.
+    """Emits  sums[i, j] = starts[j] + Σ over bytes of rows[i] · columns[j]  over a tile, and which are above limits[i].
 
-    pointers : to the first element of rows, columns, starts and sums, int32 all;  depth : of both, in int32, an even number.
+    pointers : to the first element of rows, columns, starts, limits and sums, int32 all, and of masks, int64, a bit a column;
+    depth : of both, in int32, an even number. Sums and masks are stored if any is above; the value says whether.
     """
-    rows, columns, starts, sums = pointers
+    rows, columns, starts, limits, sums, masks = pointers
     word, number = ir.IntType(64), ir.IntType(32)
     vector, codes = ir.VectorType(number, _LANES), ir.VectorType(ir.IntType(8), 4 * _LANES)
+    undefined, everywhere = ir.Constant(vector, ir.Undefined), ir.Constant(ir.VectorType(number, _LANES), [0] * _LANES)
 
     def at(value):
         return ir.Constant(word, value)
@@ -103,33 +110,32 @@ def _emit_tile(builder, pointers, depth):
     def vector_at(pointer, offset, kind=vector):
         return builder.bitcast(builder.gep(pointer, [offset]), kind.as_pointer())
 
+    def broadcast(value):
+        return builder.shuffle_vector(builder.insert_element(undefined, value, number(0)), undefined, everywhere)
+
+    def column_codes(k):
+        places = [builder.add(builder.mul(k, at(PANEL)), at(v * _LANES)) for v in range(_VECTORS)]
+        return [builder.load(vector_at(columns, place, codes), align=4) for place in places]
+
+    def row_codes(k, i):
+        return builder.bitcast(broadcast(builder.load(builder.gep(rows, [builder.add(k, builder.mul(depth, at(i)))]))), codes)
+
     tile = [(i, v) for i in range(TILE_ROWS) for v in range(_VECTORS)]
     start = [builder.load(vector_at(starts, at(v * _LANES)), align=4) for v in range(_VECTORS)]
-    before, loop, after = builder.block, builder.append_basic_block("tile"), builder.append_basic_block("tile_done")
+    before = builder.block
+    loop, after, kept, done = (builder.append_basic_block(name) for name in ("tile", "tile_made", "tile_kept", "tile_done"))
     builder.branch(loop)
     builder.position_at_end(loop)
     k = builder.phi(word)
     totals = [builder.phi(vector) for _ in tile]
-    undefined, everywhere = ir.Constant(vector, ir.Undefined), ir.Constant(ir.VectorType(number, _LANES), [0] * _LANES)
-
-    def products(k):
-        found = []
-        column_codes = [
-            builder.load(vector_at(columns, builder.add(builder.mul(k, at(PANEL)), at(v * _LANES)), codes), align=4)
-            for v in range(_VECTORS)
-        ]
-        for i in range(TILE_ROWS):
-            four = builder.load(builder.gep(rows, [builder.add(k, builder.mul(depth, at(i)))]))
-            one = builder.insert_element(undefined, four, ir.Constant(number, 0))
-            row_codes = builder.bitcast(builder.shuffle_vector(one, undefined, everywhere), codes)
-            found += [_pairs_of_bytes(builder, row_codes, column_codes[v]) for v in range(_VECTORS)]
-        return found
-
-    both = zip(products(k), products(builder.add(k, at(1))), strict=True)
-    new = [
-        builder.add(total, _pairs_of_words(builder, builder.add(first, second)))
-        for total, (first, second) in zip(totals, both, strict=True)
-    ]
+    # Row by row, so that the registers are enough.
+    after_k, new = builder.add(k, at(1)), []
+    both = list(zip(column_codes(k), column_codes(after_k), strict=True))
+    for i in range(TILE_ROWS):
+        first, second = row_codes(k, i), row_codes(after_k, i)
+        for v, (of_first, of_second) in enumerate(both):
+            words = builder.add(_pairs_of_bytes(builder, first, of_first), _pairs_of_bytes(builder, second, of_second))
+            new.append(builder.add(totals[i * _VECTORS + v], _pairs_of_words(builder, words)))
     k_next = builder.add(k, at(2))
     k.add_incoming(at(0), before)
     k.add_incoming(k_next, loop)
@@ -137,15 +143,30 @@ def _emit_tile(builder, pointers, depth):
         total.add_incoming(start[v], before)
         total.add_incoming(following, loop)
     builder.cbranch(builder.icmp_signed("<", k_next, depth), loop, after)
+
     builder.position_at_end(after)
+    limit = [broadcast(builder.load(builder.gep(limits, [at(i)]))) for i in range(TILE_ROWS)]
+    above = [builder.icmp_signed(">", total, limit[i]) for (i, _), total in zip(tile, new, strict=True)]
+    any_above = functools.reduce(builder.or_, above)
+    is_any = builder.icmp_unsigned("!=", builder.bitcast(any_above, ir.IntType(_LANES)), ir.Constant(ir.IntType(_LANES), 0))
+    builder.cbranch(is_any, kept, done)
+
+    builder.position_at_end(kept)
     for (i, v), total in zip(tile, new, strict=True):
         builder.store(total, vector_at(sums, at(i * PANEL + v * _LANES)), align=4)
+    whole = ir.Constant(ir.VectorType(number, PANEL), list(range(PANEL)))
+    for i in range(TILE_ROWS):
+        bits = builder.shuffle_vector(*above[i * _VECTORS : (i + 1) * _VECTORS], whole)
+        builder.store(builder.zext(builder.bitcast(bits, ir.IntType(PANEL)), word), builder.gep(masks, [at(i)]))
+    builder.branch(done)
+    builder.position_at_end(done)
+    return is_any
 
 
 def _compiled_tile():
     @intrinsic
-    def tile(typing_context, rows, rows_at, columns, columns_at, starts, starts_at, depth, sums):
-        signature = types.void(rows, rows_at, columns, columns_at, starts, starts_at, depth, sums)
+    def tile(typing_context, rows, rows_at, columns, columns_at, starts, starts_at, depth, limits, limits_at, sums, masks):
+        signature = types.boolean(rows, rows_at, columns, columns_at, starts, starts_at, depth, limits, limits_at, sums, masks)
 
         def generate(context, builder, signature, values):
             def word(place):
@@ -154,9 +175,8 @@ def _compiled_tile():
             def data(place):
                 return context.make_array(signature.args[place])(context, builder, values[place]).data
 
-            pointers = [builder.gep(data(place), [word(place + 1)]) for place in (0, 2, 4)]
-            _emit_tile(builder, [*pointers, data(7)], word(6))
-            return context.get_dummy_value()
+            pointers = [builder.gep(data(place), [word(place + 1)]) for place in (0, 2, 4, 7)]
+            return _emit_tile(builder, [*pointers, data(9), data(10)], word(6))
 
         return signature, generate
 
@@ -164,39 +184,16 @@ def _compiled_tile():
 
 
 def _plain_tile():
-    def tile(rows, rows_at, columns, columns_at, starts, starts_at, depth, sums):
+    def tile(rows, rows_at, columns, columns_at, starts, starts_at, depth, limits, limits_at, sums, masks):
         ours = rows.reshape(-1)[rows_at : rows_at + TILE_ROWS * depth].view(np.uint8).reshape(TILE_ROWS, -1).astype(np.int32)
         theirs = columns.reshape(-1)[columns_at : columns_at + depth * PANEL].reshape(depth, PANEL, 1).view(np.int8)
         theirs = theirs.transpose(0, 2, 1).reshape(-1, PANEL).astype(np.int32)
         sums[:] = (ours @ theirs + starts.reshape(-1)[starts_at : starts_at + PANEL]).reshape(-1)
+        above = sums.reshape(TILE_ROWS, PANEL) > limits.reshape(-1)[limits_at : limits_at + TILE_ROWS, None]
+        masks[:] = [sum(1 << int(j) for j in np.flatnonzero(row)) for row in above]
+        return bool(above.any())
 
     return tile
-
-
-def _compiled_at_least():
-    @intrinsic
-    def at_least(typing_context, sums, start, least):
-        signature = types.int64(sums, start, least)
-
-        def generate(context, builder, signature, values):
-            vector = ir.VectorType(ir.IntType(32), PANEL)
-            start = context.cast(builder, values[1], signature.args[1], types.int64)
-            data = context.make_array(signature.args[0])(context, builder, values[0]).data
-            run = builder.load(builder.bitcast(builder.gep(data, [start]), vector.as_pointer()), align=4)
-            undefined = ir.Constant(vector, ir.Undefined)
-            value = context.cast(builder, values[2], signature.args[2], types.int32)
-            one = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
-            zeros = ir.Constant(ir.VectorType(ir.IntType(32), PANEL), [0] * PANEL)
-            reached = builder.icmp_signed(">=", run, builder.shuffle_vector(one, undefined, zeros))
-            return builder.zext(builder.bitcast(reached, ir.IntType(PANEL)), ir.IntType(64))
-
-        return signature, generate
-
-    return at_least
-
-
-def _plain_at_least():
-    return lambda sums, start, least: sum(1 << int(j) for j in np.flatnonzero(sums[start : start + PANEL] >= least))
 
 
 def _compiled_lowest():
@@ -211,12 +208,11 @@ def _compiled_lowest():
 
 
 _is_plain = getattr(numba.config, "DISABLE_JIT", 0)
-# (rows, rows_at, columns, columns_at, starts, starts_at, depth, sums): C-contiguous int32 arrays, and where the tile begins.
-_set_tile = _plain_tile() if _is_plain else _compiled_tile()
-# (sums, start, least): bit j says whether sums[start + j] >= least, PANEL of them.
-_at_least = _plain_at_least() if _is_plain else _compiled_at_least()
+# (rows, rows_at, columns, columns_at, starts, starts_at, depth, limits, limits_at, sums, masks): C-contiguous int32 arrays, and
+# where the tile begins; whether any sum is above its row's limit, and if so the sums, and a bit for each that is.
+_made_tile = _plain_tile() if _is_plain else _compiled_tile()
 # The place of the lowest bit that is set.
-_lowest = (lambda bits: (bits & -bits).bit_length() - 1) if _is_plain else _compiled_lowest()
+_lowest = (lambda bits: int(bits & -bits).bit_length() - 1) if _is_plain else _compiled_lowest()
 
 
 @kernel
@@ -224,7 +220,7 @@ def code_rows(vectors, codes, about):
     """The codes of vectors (n, dim) float32, as rows of a product.
 
     codes : (≥ n, padded dim) uint8, filled; what is beyond the vectors stands for 0.
-    about : (n, 3) float32, filled: a row's step, the length of what its codes stand for, and of what they leave out.
+    about : (n, 4) float32, filled: a row's step, the length of what its codes stand for, of what they leave out, and its own.
     """
     dim = vectors.shape[1]
     for row in range(len(codes)):
@@ -234,17 +230,19 @@ def code_rows(vectors, codes, about):
                 largest = max(largest, abs(vectors[row, k]))
         step = largest / np.float32(_MOST_OF_ROWS)
         inverse = np.float32(_MOST_OF_ROWS) / largest if largest > 0 else np.float32(0)
-        kept, left = 0.0, 0.0
+        kept, left, length = 0.0, 0.0, 0.0
         for k in range(codes.shape[1]):
             code = np.float32(0)
             if row < len(vectors) and k < dim:
+                value = np.float64(vectors[row, k])
                 code = np.rint(vectors[row, k] * inverse)
                 stands_for = np.float64(code) * np.float64(step)
                 kept += stands_for * stands_for
-                left += (np.float64(vectors[row, k]) - stands_for) ** 2
+                left += (value - stands_for) ** 2
+                length += value * value
             codes[row, k] = np.uint8(np.int32(code) + _ZERO_OF_ROWS)
         if row < len(vectors):
-            about[row, 0], about[row, 1], about[row, 2] = step, _upwards(kept), _upwards(left)
+            about[row, 0], about[row, 1], about[row, 2], about[row, 3] = step, _upwards(kept), _upwards(left), _upwards(length)
 
 
 @part
@@ -305,67 +303,101 @@ def _least_step(vector):
 
 
 @kernel
-def possible_pairs(codes, rows, row_about, bars, columns, starts, column_about, n_columns, found_rows, found_columns, bounds):
-    """Finds all pairs of a row and a column whose product could reach the row's bar; returns how many there are.
+def possible_pairs(
+    codes, rows, n, row_about, bars, columns, starts, column_about, n_columns, begin, enough, found_rows, found_columns, bounds
+):
+    """Finds the pairs of a row and a column whose product could reach the row's bar, panel by panel.
 
-    codes : (≥ n, depth) int32, a multiple of TILE_ROWS, the codes of `rows` (n,), which are places in `row_about` and `bars`.
+    codes : (any, depth) int32, a multiple of TILE_ROWS, the codes of `rows`, which are places in `row_about` and `bars`; the
+    first n of both take part. Those that no further column reaches leave: the others move up.
     columns : (n_panels, depth, PANEL) int32, of which the first n_columns columns are there;  starts, column_about : theirs.
+    The columns' greatest lengths fall.
+    begin, enough : starts at that panel, a multiple of NEAR_PANELS, and stops at another once so many pairs are found.
     found_rows, found_columns : int32, filled with an element of `rows` and the number of a column;  bounds : float32, filled
-    with what the product is not above, but for rounding. Room for n · n_columns. Columns rise within a row.
+    with what the product is not above, but for rounding. Room for enough + n · NEAR_PANELS · PANEL. Columns rise within a row.
+
+    Returns how many pairs there are, the panel to go on from and how many rows take part there, 0 at the end.
     """
-    depth, n, found = codes.shape[1], len(rows), 0
-    sums = np.empty(TILE_ROWS * PANEL, np.int32)
-    scaled = np.empty((TILE_ROWS, 3), np.float32)
-    for near in range(0, len(columns), _NEAR_PANELS):
+    depth, found = codes.shape[1], 0
+    sums, masks = np.empty(TILE_ROWS * PANEL, np.int32), np.empty(TILE_ROWS, np.int64)
+    about, limits = np.zeros((3, NEAR_PANELS), np.float32), np.zeros((NEAR_PANELS, TILE_ROWS), np.int32)
+    for near in range(begin, len(columns), NEAR_PANELS):
+        n = _leave(codes, rows, n, row_about, bars, column_about[near, 1])
+        if found >= enough or n == 0:
+            return found, near, n
+        n_near = min(NEAR_PANELS, len(columns) - near)
+        for q in range(n_near):
+            for value in range(3):
+                about[value, q] = column_about[near + q, value]
         for i in range(0, n, TILE_ROWS):
-            count = min(TILE_ROWS, n - i)
-            for r in range(count):
-                _scale(bars[rows[i + r]], row_about[rows[i + r]], scaled[r])
-            for p in range(near, min(near + _NEAR_PANELS, len(columns))):
-                _set_tile(codes, i * depth, columns, p * depth * PANEL, starts, p * PANEL, depth, sums)
-                step, longest, most_left = column_about[p, 0], column_about[p, 1], column_about[p, 2]
-                inverse = np.float32(1) / step if step > 0 else np.float32(0)
-                for r in range(count):
-                    bits = _at_least(sums, r * PANEL, _least_sum(scaled[r], longest, most_left, inverse))
+            for r in range(TILE_ROWS):
+                row = rows[min(i + r, n - 1)]
+                _set_limits(bars[row], row_about[row], about, limits[:, r])
+            for q in range(n_near):
+                p = near + q
+                if not _made_tile(
+                    codes, i * depth, columns, p * depth * PANEL, starts, p * PANEL, depth, limits, q * TILE_ROWS, sums, masks
+                ):
+                    continue
+                for r in range(min(TILE_ROWS, n - i)):
+                    bits, row = masks[r], rows[i + r]
                     while bits:
                         j = _lowest(bits)
                         bits &= bits - 1
-                        row = rows[i + r]
-                        gain = row_about[row, 1] * most_left + row_about[row, 2] * longest
-                        bound = np.float32(sums[r * PANEL + j]) * (row_about[row, 0] * step) + gain
+                        gain = row_about[row, 1] * about[2, q] + row_about[row, 2] * about[1, q]
+                        bound = np.float32(sums[r * PANEL + j]) * (row_about[row, 0] * about[0, q]) + gain
                         if p * PANEL + j < n_columns and bound >= bars[row]:
                             found_rows[found], found_columns[found], bounds[found] = row, p * PANEL + j, bound
                             found += 1
-    return found
+    return found, len(columns), 0
 
 
 @part
-def _scale(bar, about, scaled):
-    """The bar, and what the lengths add to a sum, in steps of the row; -inf for a bar that everything reaches, or may reach."""
-    inverse = np.float32(1) / about[0] if about[0] > 0 else np.float32(0)
-    scaled[0] = bar * inverse if about[0] > 0 else np.float32(-np.inf)
-    scaled[1], scaled[2] = about[1] * inverse, about[2] * inverse
+def _leave(codes, rows, n, row_about, bars, longest):
+    """Moves up, of the first n rows, those that columns of such a length can reach, if that is worth it; returns how many."""
+    staying = 0
+    for i in range(n):
+        staying += row_about[rows[i], 3] * longest >= bars[rows[i]]
+    if staying > n - n // _WORTH_LEAVING:
+        return n
+    place = 0
+    for i in range(n):
+        if row_about[rows[i], 3] * longest >= bars[rows[i]]:
+            rows[place] = rows[i]
+            for k in range(codes.shape[1]):
+                codes[place, k] = codes[i, k]
+            place += 1
+    return place
 
 
 @part
-def _least_sum(scaled, longest, most_left, inverse):
-    """A whole number that no sum is below with which sum · unit + gain reaches the bar."""
-    bar, gain = scaled[0], scaled[1] * most_left + scaled[2] * longest
-    # Rounding takes no more than a few parts of 10⁷ from either.
-    least = (bar - gain - _ROUNDED * (abs(bar) + gain)) * inverse - np.float32(2)
-    if not least > _FLOOR:
-        return np.int32(_LOWEST)
-    return np.int32(min(least, -_FLOOR))
+def _set_limits(bar, row, columns, limits):
+    """Whole numbers, by panel, that every sum is above with which sum · unit + gain reaches the bar.
+
+    row : (4,) and columns : (3, n), what is told about a row and about panels.
+    """
+    if not (row[0] > 0 and bar > -np.inf):  # everything reaches it, or may reach it
+        for q in range(len(limits)):
+            limits[q] = _LOWEST
+        return
+    inverse = np.float32(1) / row[0]
+    for q in range(len(limits)):
+        gain = row[1] * columns[2, q] + row[2] * columns[1, q]
+        unit = inverse / columns[0, q] if columns[0, q] > 0 else np.float32(0)
+        # Rounding takes no more than a few parts of 10⁷ from either.
+        limit = (bar - gain - _ROUNDED * (abs(bar) + gain)) * unit - np.float32(3)
+        limits[q] = np.int32(max(min(limit, _LARGEST), -_LARGEST))
 
 
 @kernel
 def products_of_codes(codes, row_about, columns, starts, column_about, products):
     """products[r, j] = the product of what the codes of row r and column j stand for."""
     depth = codes.shape[1]
-    sums = np.empty(TILE_ROWS * PANEL, np.int32)
+    sums, masks = np.empty(TILE_ROWS * PANEL, np.int32), np.empty(TILE_ROWS, np.int64)
+    limits = np.full(TILE_ROWS, _LOWEST, np.int32)
     for p in range(len(columns)):
         for i in range(0, len(row_about), TILE_ROWS):
-            _set_tile(codes, i * depth, columns, p * depth * PANEL, starts, p * PANEL, depth, sums)
+            _made_tile(codes, i * depth, columns, p * depth * PANEL, starts, p * PANEL, depth, limits, 0, sums, masks)
             for r in range(min(TILE_ROWS, len(row_about) - i)):
                 unit = row_about[i + r, 0] * column_about[p, 0]
                 for j in range(min(PANEL, products.shape[1] - p * PANEL)):

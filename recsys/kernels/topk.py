@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from recsys.kernels._jit import fast_part, kernel, part
+from recsys.kernels._jit import kernel, part
 
 __all__ = [
     "cut_to",
@@ -22,11 +22,16 @@ __all__ = [
     "mask_sampled",
     "nth_largest",
     "renumber",
-    "rescore_sorted",
+    "rescore",
+    "sort_lists",
 ]
 
 # Scores are compared this many at a time, and what reaches the bar is read off the bits of one word.
 _RUN = 64
+# Of a catalogue, by which places are sorted.
+_PARTS = 1024
+# Vectors are multiplied four pairs at a time.
+_PAIRS = 4
 
 
 def _compiled_bits():
@@ -70,41 +75,126 @@ def _plain_lowest():
     return lambda bits: (bits & -bits).bit_length() - 1
 
 
+def _emit_products(builder, vectors, length, totals):
+    """Emits  totals[n] = Σ vectors[n][0] · vectors[n][1]  over pairs of float32 vectors, in float64.
+
+    Four sums a pair, of every fourth coordinate each, and one of those that are left: always the same order. The product
+    of two float32 numbers is exact in float64, so that fusing it with the sum rounds no differently.
+    """
+    word, single, double = ir.IntType(64), ir.FloatType(), ir.DoubleType()
+    four, wide = ir.VectorType(single, 4), ir.VectorType(double, 4)
+    step, zero, zeros = ir.Constant(word, 4), ir.Constant(double, 0), ir.Constant(wide, [0] * 4)
+    end = builder.and_(length, ir.Constant(word, ~3))
+
+    def add_up(start, until, by, first, numbers, wide_numbers):
+        """The sums and the block where they are known."""
+        before = builder.block
+        test, loop, after = (builder.append_basic_block(name) for name in ("sum", "sum_more", "summed"))
+        builder.branch(test)
+        builder.position_at_end(test)
+        k, sums = builder.phi(word), [builder.phi(wide_numbers) for _ in vectors]
+        builder.cbranch(builder.icmp_signed("<", k, until), loop, after)
+        builder.position_at_end(loop)
+        more = []
+        for total, pair in zip(sums, vectors, strict=True):
+            places = [builder.bitcast(builder.gep(vector, [k]), numbers.as_pointer()) for vector in pair]
+            x, y = (builder.fpext(builder.load(place, align=4), wide_numbers) for place in places)
+            more.append(builder.fadd(total, builder.fmul(x, y, flags=["contract"]), flags=["contract"]))
+        k.add_incoming(start, before)
+        k.add_incoming(builder.add(k, by), loop)
+        for total, initial, following in zip(sums, first, more, strict=True):
+            total.add_incoming(initial, before)
+            total.add_incoming(following, loop)
+        builder.branch(test)
+        builder.position_at_end(after)
+        return sums
+
+    lanes = add_up(ir.Constant(word, 0), end, step, [zeros] * len(vectors), four, wide)
+    rests = add_up(end, length, ir.Constant(word, 1), [zero] * len(vectors), single, double)
+    for n, (sums, rest) in enumerate(zip(lanes, rests, strict=True)):
+        lane = [builder.extract_element(sums, ir.Constant(ir.IntType(32), place)) for place in range(4)]
+        total = builder.fadd(builder.fadd(lane[0], lane[2]), builder.fadd(lane[1], lane[3]))
+        builder.store(builder.fadd(total, rest), builder.gep(totals, [ir.Constant(word, n)]))
+
+
+def _compiled_products():
+    @intrinsic
+    def products(typing_context, queries, rows, items, columns, totals):
+        signature = types.void(queries, rows, items, columns, totals)
+
+        def generate(context, builder, signature, values):
+            arrays = [
+                context.make_array(kind)(context, builder, value) for kind, value in zip(signature.args, values, strict=True)
+            ]
+            word, byte = ir.IntType(64), ir.IntType(8)
+
+            def vector(side, n):
+                of, places = arrays[2 * side], arrays[2 * side + 1]
+                place = builder.sext(builder.load(builder.gep(places.data, [ir.Constant(word, n)])), word)
+                offset = builder.mul(place, builder.extract_value(of.strides, 0))
+                start = builder.gep(builder.bitcast(of.data, byte.as_pointer()), [offset])
+                return builder.bitcast(start, ir.FloatType().as_pointer())
+
+            length = builder.extract_value(arrays[0].shape, 1)
+            _emit_products(builder, [(vector(0, n), vector(1, n)) for n in range(_PAIRS)], length, arrays[4].data)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return products
+
+
+def _plain_products():
+    def products(queries, rows, items, columns, totals):
+        totals[:] = (queries[rows].astype(np.float64) * items[columns]).sum(axis=1)
+
+    return products
+
+
 _is_plain = getattr(numba.config, "DISABLE_JIT", 0)
 # (line, start, bar): bit j says whether line[start + j] >= bar, float32, 64 of them.
 _reaching = _plain_bits() if _is_plain else _compiled_bits()
+# (queries, rows, items, columns, totals): totals[n] = queries[rows[n]] @ items[columns[n]] in float64, of four pairs, which
+# depend on the pair alone. Vectors are float32, C-contiguous, places int32.
+_set_products = _plain_products() if _is_plain else _compiled_products()
 # The place of the lowest bit that is set.
 _lowest = _plain_lowest() if _is_plain else _compiled_lowest()
 
 
-@part
-def _sort(numbers, begin, end):
-    """Sorts numbers[begin:end] (Shell sort, which compiles in a tenth of the time of NumPy's)."""
-    gap = 1
-    while gap < (end - begin) // 3:
-        gap = 3 * gap + 1
-    while gap > 0:
-        for place in range(begin + gap, end):
-            number, free = numbers[place], place
-            while free >= begin + gap and numbers[free - gap] > number:
-                numbers[free] = numbers[free - gap]
-                free -= gap
-            numbers[free] = number
-        gap //= 3
-
-
 @kernel
-def renumber(indptr, indices, place, new_indptr, new_indices):
-    """Rows of item positions → rising places in a catalogue; what has no place (-1) goes. Fills both new arrays."""
+def renumber(indptr, indices, rows, place, n_places, begins, ends, places):
+    """The items indices[indptr[row] : indptr[row + 1]] of some rows as rising places in a catalogue; what has none (-1) goes.
+
+    rows, begins, ends : (n,) int64, the latter filled: places[begins[r] : ends[r]] are those of row rows[r].
+    """
+    # All pairs by parts of the catalogue first, then each at the end of its row, near which it belongs.
+    width = n_places // _PARTS + 1
+    firsts = np.zeros(_PARTS + 1, np.int64)
     filled = 0
-    for row in range(len(indptr) - 1):
-        new_indptr[row] = filled
-        for entry in range(indptr[row], indptr[row + 1]):
+    for r in range(len(rows)):
+        begins[r] = ends[r] = filled
+        for entry in range(indptr[rows[r]], indptr[rows[r] + 1]):
             if place[indices[entry]] >= 0:
-                new_indices[filled] = place[indices[entry]]
+                firsts[place[indices[entry]] // width + 1] += 1
                 filled += 1
-        _sort(new_indices, new_indptr[row], filled)
-    new_indptr[len(indptr) - 1] = filled
+    for part_of in range(_PARTS):
+        firsts[part_of + 1] += firsts[part_of]
+    pairs = np.empty((filled, 2), np.int32)
+    for r in range(len(rows)):
+        for entry in range(indptr[rows[r]], indptr[rows[r] + 1]):
+            found = place[indices[entry]]
+            if found >= 0:
+                to = firsts[found // width]
+                firsts[found // width] = to + 1
+                pairs[to, 0], pairs[to, 1] = r, found
+    for n in range(filled):
+        r, found = pairs[n]
+        free = ends[r]
+        ends[r] = free + 1
+        while free > begins[r] and places[free - 1] > found:
+            places[free] = places[free - 1]
+            free -= 1
+        places[free] = found
 
 
 @kernel
@@ -255,58 +345,37 @@ def keep_best(scores, rows, labels, kept, best_scores, best_positions, counts, b
         counts[row], bars[row] = size, bar
 
 
-@part
-def _is_among(place, columns, begin, end):
-    """Whether the rising columns[begin:end] hold the place."""
-    while begin < end:
-        middle = (begin + end) // 2
-        if columns[middle] < place:
-            begin = middle + 1
-        elif columns[middle] > place:
-            end = middle
-        else:
-            return True
-    return False
-
-
-@fast_part
-def _four_pairs(queries, rows, vectors, columns):
-    """The products queries[rows[n]] @ vectors[columns[n]] of four pairs."""
-    x0, x1, x2, x3 = queries[rows[0]], queries[rows[1]], queries[rows[2]], queries[rows[3]]
-    y0, y1, y2, y3 = vectors[columns[0]], vectors[columns[1]], vectors[columns[2]], vectors[columns[3]]
-    s0 = s1 = s2 = s3 = np.float32(0)
-    for k in range(len(x0)):
-        s0 += x0[k] * y0[k]
-        s1 += x1[k] * y1[k]
-        s2 += x2[k] * y2[k]
-        s3 += x3[k] * y3[k]
-    return s0, s1, s2, s3
-
-
 @kernel
 def keep_found(
-    rows, columns, bounds, queries, vectors, first, labels, seen, cursors, ends, kept, best_scores, best_positions, counts, bars
+    rows, columns, bounds, queries, vectors, labels, seen, cursors, ends, kept, best_scores, best_positions, counts, bars
 ):
-    """Scores pairs that may be good enough and enters them into the shortlists.
+    """Scores pairs that may be good enough, as `rescore` does, and enters them into the shortlists.
 
-    rows, columns : (n,) int32, pairs of `queries` and `vectors`, the latter from the place `first` on.
-    bounds : (n,) float32, what their products are not above;  labels : (n_items,) int32, the position at each place.
-    seen[cursors[row] : ends[row]] are the rising places that must not enter. Else as `keep_best`.
+    rows, columns : (n,) int32, pairs of `queries` and `vectors`; columns rise within a row, and from call to call.
+    bounds : (n,) float32, what their products are not above;  labels : int32, the position at each place.
+    seen[cursors[row] : ends[row]] are the rising places that must not enter; the cursors move on. Else as `keep_best`.
     """
     room = best_scores.shape[1]
-    some_rows, some_columns, n_some = np.zeros(4, np.int32), np.zeros(4, np.int32), 0
+    some_rows, some_columns, n_some = np.zeros(_PAIRS, np.int32), np.zeros(_PAIRS, np.int32), 0
+    products = np.empty(_PAIRS, np.float64)
     for n in range(len(rows) + 1):
         if n < len(rows):
             row, column = rows[n], columns[n]
-            if not bounds[n] >= bars[row] or _is_among(first + column, seen, cursors[row], ends[row]):
+            if not bounds[n] >= bars[row]:
+                continue
+            cursor, end = cursors[row], ends[row]
+            while cursor < end and seen[cursor] < column:
+                cursor += 1
+            cursors[row] = cursor
+            if cursor < end and seen[cursor] == column:
                 continue
             some_rows[n_some], some_columns[n_some] = row, column
             n_some += 1
-            if n_some < 4:
+            if n_some < _PAIRS:
                 continue
-        scores = _four_pairs(queries, some_rows, vectors, some_columns)
+        _set_products(queries, some_rows, vectors, some_columns, products)
         for j in range(n_some):
-            row, score = some_rows[j], scores[j]
+            row, score = some_rows[j], np.float32(products[j])
             if not score >= bars[row]:
                 continue
             size = counts[row]
@@ -316,23 +385,9 @@ def keep_found(
                 if not score >= bars[row]:
                     continue
             best_scores[row, size] = score
-            best_positions[row, size] = labels[first + some_columns[j]]
+            best_positions[row, size] = labels[some_columns[j]]
             counts[row] = size + 1
         n_some = 0
-
-
-@fast_part
-def _four_exact_dots(items, a, b, c, d, query):
-    """items[[a, b, c, d]] @ query in float64"""
-    y0, y1, y2, y3 = items[a], items[b], items[c], items[d]
-    s0 = s1 = s2 = s3 = 0.0
-    for k in range(len(query)):
-        x = np.float64(query[k])
-        s0 += np.float64(y0[k]) * x
-        s1 += np.float64(y1[k]) * x
-        s2 += np.float64(y2[k]) * x
-        s3 += np.float64(y3[k]) * x
-    return s0, s1, s2, s3
 
 
 @part
@@ -352,19 +407,24 @@ def _sink(scores, positions, place, size):
 
 
 @kernel
-def rescore_sorted(queries, items, best_scores, best_positions, counts):
-    """Replaces each shortlist's scores by float64 dot products (rounded once) and sorts it, best first, in place.
+def rescore(queries, items, best_scores, best_positions, counts):
+    """Replaces each shortlist's scores by float64 dot products, rounded once, in place: they depend on the pair alone."""
+    rows, columns, products = np.empty(_PAIRS, np.int32), np.empty(_PAIRS, np.int32), np.empty(_PAIRS, np.float64)
+    for row in range(len(counts)):
+        for place in range(0, counts[row], _PAIRS):
+            for j in range(_PAIRS):
+                rows[j], columns[j] = row, best_positions[row, min(place + j, counts[row] - 1)]
+            _set_products(queries, rows, items, columns, products)
+            for j in range(min(_PAIRS, counts[row] - place)):
+                best_scores[row, place + j] = products[j]
 
-    Another order of sums rounds the same pair differently; these scores depend on the pair alone.
-    """
+
+@kernel
+def sort_lists(best_scores, best_positions, counts):
+    """Sorts each shortlist, best first, in place."""
     for row in range(len(counts)):
         size = counts[row]
         scores, positions = best_scores[row], best_positions[row]
-        for place in range(0, size, 4):
-            # Always four together, the last one repeated: another loop for the remainder could round otherwise.
-            b, c, d = min(place + 1, size - 1), min(place + 2, size - 1), min(place + 3, size - 1)
-            dots = _four_exact_dots(items, positions[place], positions[b], positions[c], positions[d], queries[row])
-            scores[place], scores[b], scores[c], scores[d] = dots[0], dots[1], dots[2], dots[3]
         for place in range(size // 2 - 1, -1, -1):
             _sink(scores, positions, place, size)
         for last in range(size - 1, 0, -1):  # the worst goes to the end

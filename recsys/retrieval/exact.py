@@ -18,11 +18,19 @@ from recsys.kernels.dense import read_only, row_blocks
 from recsys.kernels.screening import MULTIPLIES_BYTES
 from recsys.parallel import Workers
 from recsys.retrieval.screening import Screen, screened
-from recsys.retrieval.shortlists import MARGIN, QueryShortlists, RankedLists, empty_lists, norms_of, search_until_proven
+from recsys.retrieval.shortlists import (
+    MARGIN,
+    QueryShortlists,
+    RankedLists,
+    Seen,
+    empty_lists,
+    inverse,
+    norms_of,
+    search_until_proven,
+)
 
 __all__ = ["ExactSearch", "RankedLists", "RepeatedSearch", "require_k", "top_k"]
 
-_ITEM_ROWS = 512
 _ITEM_ROWS = 512
 # Bars are guessed for lists of up to this share of the items.
 _GUESSED_SHARE = 0.1
@@ -80,7 +88,7 @@ class ExactSearch:
         k = min(k, n)
         kept = min(k + MARGIN, n)
         lists = empty_lists(len(queries), k)
-        search = _Search(queries, self._items, self._longest, arranged, arranged.in_places(seen), lists, kept)
+        search = _Search(queries, self._items, self._longest, arranged, Seen(seen, arranged.place), lists, kept)
         with Workers(num_threads) as workers:
             search_until_proven(search.fill, np.arange(len(queries) if k else 0), kept, n, workers)
         return lists
@@ -96,7 +104,7 @@ class ExactSearch:
         if self._candidates is None:
             return _Arranged(np.arange(len(self._items), dtype=np.int32), None, self._items)
         labels = np.asarray(self._candidates, np.int32)
-        return _Arranged(labels, _inverse(labels, len(self._items)), self._items[labels])
+        return _Arranged(labels, inverse(labels, len(self._items)), self._items[labels])
 
     @cached_property
     def _sorted(self) -> _Arranged:
@@ -107,7 +115,7 @@ class ExactSearch:
         labels, columns, norms = items.labels[order], items.columns[order], norms[order]
         codes = MULTIPLIES_BYTES and columns.shape[1] >= _WORTH_CODING
         screen = Screen.of(columns, norms) if codes else None
-        return _Arranged(labels, _inverse(labels, len(self._items)), columns, norms, screen)
+        return _Arranged(labels, inverse(labels, len(self._items)), columns, norms, screen)
 
 
 class RepeatedSearch:
@@ -133,13 +141,6 @@ class RepeatedSearch:
         return last[2].top_k(queries, k, seen=seen, num_threads=num_threads)
 
 
-def _inverse(labels: np.ndarray, n_items: int) -> np.ndarray:
-    """(n_items,) int32: the place of each item among `labels`, -1 for none."""
-    place = np.full(n_items, -1, np.int32)
-    place[labels] = np.arange(len(labels), dtype=np.int32)
-    return place
-
-
 @dataclass(frozen=True)
 class _Arranged:
     """Items by place.
@@ -154,14 +155,6 @@ class _Arranged:
     norms: np.ndarray | None = None
     screen: Screen | None = None
 
-    def in_places(self, seen: tuple[np.ndarray, np.ndarray] | None) -> tuple[np.ndarray, np.ndarray] | None:
-        """`seen` by places, rising within a query; what has no place goes."""
-        if seen is None or self.place is None:
-            return seen
-        indptr, indices = np.empty(len(seen[0]), np.int64), np.empty(seen[0][-1] - seen[0][0], np.int32)
-        topk.renumber(*seen, self.place, indptr, indices)
-        return indptr, indices
-
 
 @dataclass(frozen=True)
 class _Search:
@@ -174,7 +167,7 @@ class _Search:
     items: np.ndarray
     longest: float
     arranged: _Arranged
-    seen: tuple[np.ndarray, np.ndarray] | None
+    seen: Seen
     lists: RankedLists
     kept: int
 
@@ -188,7 +181,9 @@ class _Search:
         else:
             _pass_by(best, items)
         best.cut()
-        topk.rescore_sorted(best.queries, self.items, best.scores, best.positions, best.counts)
+        if items.screen is None:
+            topk.rescore(best.queries, self.items, best.scores, best.positions, best.counts)
+        topk.sort_lists(best.scores, best.positions, best.counts)
         return best.hand_over(self.lists)
 
 

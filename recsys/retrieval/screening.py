@@ -14,15 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys.kernels import screening
-from recsys.kernels.dense import rotate, row_blocks
+from recsys.kernels.dense import rotate
 from recsys.parallel import Workers
 from recsys.retrieval.shortlists import QueryShortlists
 
 __all__ = ["Screen", "screened"]
 
-_ITEM_ROWS = 512 // screening.PANEL * screening.PANEL
-# Queries that are done are taken out of the products once they are this share of them.
-_WORTH_LEAVING = 1 / 16
+# So many possible pairs a query are scored at a time, by which the bars rise.
+_PAIRS_A_QUERY = 16
 # One item of so many is in the sample, where that makes a sample of some size; and how seldom a guess should be too high.
 _SAMPLED, _LEAST_SAMPLE, _TOO_HIGH = 48, 96, 1e-3
 
@@ -45,11 +44,6 @@ class _Coded:
         starts, about = np.empty((panels, screening.PANEL), np.int32), np.empty((panels, 3), np.float32)
         screening.code_columns(vectors, codes, starts, about)
         return cls(n, codes.view(np.int32)[..., 0], starts, about)
-
-    def block(self, columns: slice) -> _Coded:
-        """Some of the columns, from the beginning of a panel on."""
-        panels = slice(columns.start // screening.PANEL, -(-columns.stop // screening.PANEL))
-        return _Coded(columns.stop - columns.start, self.codes[panels], self.starts[panels], self.about[panels])
 
 
 @dataclass(frozen=True)
@@ -90,54 +84,37 @@ def screened(screen: Screen, best: QueryShortlists, vectors: np.ndarray, labels:
 
 
 class _Pass:
-    """Items pass by a group of queries, of which those that are done leave."""
+    """Items pass by a group of queries until none of these can be reached any more."""
 
     def __init__(self, screen: Screen, best: QueryShortlists, vectors: np.ndarray, labels: np.ndarray) -> None:
         self._screen, self._best, self._vectors, self._labels = screen, best, vectors, labels
         n, dim = best.queries.shape
-        self._codes, self._about = np.empty((_whole_tiles(n), _padded(dim)), np.uint8), np.empty((n, 3), np.float32)
+        self._codes, self._about = np.empty((_whole_tiles(n), _padded(dim)), np.uint8), np.empty((n, 4), np.float32)
         screening.code_rows(best.queries @ screen.axes, self._codes, self._about)
-        self._go_on_with(np.arange(n))
 
     def run(self, guess: bool) -> None:
         """Fills the shortlists."""
-        screen, best = self._screen, self._best
-        if guess and screen.sample.n:
+        best, items = self._best, self._screen.items
+        if guess and self._screen.sample.n:
             self._guess_bars()
-        room = len(self._active) * min(_ITEM_ROWS, len(self._labels))
-        rows, columns, bounds = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.float32)
-        for block in row_blocks(len(self._labels), _ITEM_ROWS):
-            self._leave(screen.norms[block.start])
-            if not len(self._active):
-                return
-            items = screen.items.block(block)
-            found = screening.possible_pairs(
-                self._rows, self._active, self._about, best.bars, items.codes, items.starts, items.about, items.n,
-                rows, columns, bounds,
+        n = len(self._about)
+        rows, codes, enough = np.arange(n), self._codes.view(np.int32), _PAIRS_A_QUERY * n
+        room = enough + n * screening.NEAR_PANELS * screening.PANEL
+        found_rows, columns, bounds = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.float32)
+        panel = 0
+        while n:
+            found, panel, n = screening.possible_pairs(
+                codes, rows, n, self._about, best.bars, items.codes, items.starts, items.about, items.n, panel, enough,
+                found_rows, columns, bounds,
             )  # fmt: skip
-            vectors = self._vectors[block]
-            best.enter_possible(rows[:found], columns[:found], bounds[:found], vectors, block.start, self._labels)
+            best.enter_possible(found_rows[:found], columns[:found], bounds[:found], self._vectors, self._labels)
 
     def _guess_bars(self) -> None:
         sample, best = self._screen.sample, self._best
-        scores = np.empty((len(self._active), sample.n), np.float32)
-        screening.products_of_codes(self._rows, self._about, sample.codes, sample.starts, sample.about, scores)
+        scores = np.empty((len(self._about), sample.n), np.float32)
+        screening.products_of_codes(self._codes.view(np.int32), self._about, sample.codes, sample.starts, sample.about, scores)
         best.mask_sampled(scores, self._screen.sampled)
         best.guess(scores, _sample_rank(best.kept, sample.n / len(self._labels)))
-
-    def _go_on_with(self, active: np.ndarray) -> None:
-        self._active = active
-        rows = np.full((_whole_tiles(len(active)), self._codes.shape[1]), self._codes[-1:], np.uint8)
-        rows[: len(active)] = self._codes[active]
-        self._rows = rows.view(np.int32)
-
-    def _leave(self, norm: float) -> None:
-        """Queries for which items of at most this norm are not good enough are done."""
-        active = self._active
-        stays = self._best.reached_by(norm)[active]
-        staying = np.count_nonzero(stays)
-        if staying == 0 or staying <= len(active) * (1 - _WORTH_LEAVING):
-            self._go_on_with(active[stays])
 
 
 def _sample_rank(kept: int, share: float) -> int:

@@ -16,8 +16,10 @@ __all__ = [
     "QUERY_ROWS",
     "QueryShortlists",
     "RankedLists",
+    "Seen",
     "Shortlists",
     "empty_lists",
+    "inverse",
     "norms_of",
     "search_until_proven",
 ]
@@ -61,17 +63,45 @@ def search_until_proven(
         search_until_proven(fill, again, kept * _MORE, n_items, workers)
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What each query must not get: `items` as (indptr, indices), None for nothing, item positions that rise within a query.
+
+    place : (n_items,) int32, where each item stands among those that pass, -1 for nowhere; None where that is its position.
+    """
+
+    items: tuple[np.ndarray, np.ndarray] | None
+    place: np.ndarray | None
+
+    def of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """places, begins, ends: places[begins[r] : ends[r]] must not get to query rows[r]; they rise."""
+        if self.items is None:
+            return np.empty(0, np.int32), np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
+        indptr, indices = self.items
+        begins, ends = np.asarray(indptr[rows], np.int64), np.asarray(indptr[rows + 1], np.int64)
+        if self.place is None:
+            return indices, begins, ends
+        places = np.empty((ends - begins).sum(), np.int32)
+        topk.renumber(indptr, indices, rows, self.place, len(self.place), begins, ends, places)
+        return places, begins, ends
+
+
+def inverse(labels: np.ndarray, n_items: int) -> np.ndarray:
+    """(n_items,) int32: the place of each item among `labels`, -1 for none."""
+    place = np.full(n_items, -1, np.int32)
+    place[labels] = np.arange(len(labels), dtype=np.int32)
+    return place
+
+
 class Shortlists:
     """The best `kept` of `n_items` so far for each of some rows of queries.
 
-    slack : (n,) float32, what rounding may have taken from a score, or added to it. seen : (indptr, indices) of all rows.
+    slack : (n,) float32, what rounding may have taken from a score, or added to it.
     """
 
-    def __init__(
-        self, rows: np.ndarray, kept: int, n_items: int, slack: np.ndarray, seen: tuple[np.ndarray, np.ndarray] | None
-    ) -> None:
+    def __init__(self, rows: np.ndarray, kept: int, n_items: int, slack: np.ndarray, seen: Seen) -> None:
         self.rows, self.kept, self.slack, self._n_items = rows, kept, slack, n_items
-        self._seen = None if seen is None else (seen[1], seen[0][rows].copy(), seen[0][rows + 1])
+        self._seen = seen.of(rows)
         room = min(2 * kept + 16, n_items)
         self.scores = np.zeros((len(rows), room), np.float32)
         self.positions = np.zeros((len(rows), room), np.int32)
@@ -82,8 +112,7 @@ class Shortlists:
 
     def mask_sampled(self, scores: np.ndarray, sampled: np.ndarray) -> None:
         """Takes what all queries have seen out of scores of a sample; sampled : (n_items,) the column of each item, or -1."""
-        if self._seen is not None:
-            topk.mask_sampled(scores, *self._seen, sampled)
+        topk.mask_sampled(scores, *self._seen, sampled)
 
     def guess(self, scores: np.ndarray, rank: int) -> None:
         """Begins with bars at the score of that rank among those of a sample of items, (n, size)."""
@@ -92,8 +121,7 @@ class Shortlists:
 
     def mask(self, scores: np.ndarray, lines: np.ndarray, block: slice) -> None:
         """Takes what the queries `lines` of this group have seen out of a block of scores. Blocks must come in rising order."""
-        if self._seen is not None:
-            topk.mask_columns(scores, lines, block.start, block.stop, *self._seen)
+        topk.mask_columns(scores, lines, block.start, block.stop, *self._seen)
 
     def enter(self, scores: np.ndarray, lines: np.ndarray, labels: np.ndarray) -> None:
         """Takes a block of whole scores in."""
@@ -128,7 +156,7 @@ class QueryShortlists(Shortlists):
         n_items: int,
         queries: np.ndarray,
         longest: float,
-        seen: tuple[np.ndarray, np.ndarray] | None,
+        seen: Seen,
     ) -> None:
         self.queries, self.norms = queries, norms_of(queries)
         dim = queries.shape[1]
@@ -138,16 +166,14 @@ class QueryShortlists(Shortlists):
         super().__init__(rows, kept, n_items, np.asarray(unit * longest * self.norms, np.float32), seen)
 
     def enter_possible(
-        self, lines: np.ndarray, columns: np.ndarray, bounds: np.ndarray, vectors: np.ndarray, first: int, labels: np.ndarray
+        self, lines: np.ndarray, columns: np.ndarray, bounds: np.ndarray, vectors: np.ndarray, labels: np.ndarray
     ) -> None:
-        """Scores pairs of a query and one of `vectors`, whose places count from `first`, and takes them in unless seen.
+        """Scores pairs of a query and one of `vectors`, in rising order within a query, and takes them in unless seen.
 
         bounds : (n,) float32, which the scores are not above;  labels : the position at each place.
         """
-        none = np.zeros(len(self.rows), np.int64)
-        seen, cursors, ends = self._seen or (np.empty(0, np.int32), none, none)
         topk.keep_found(
-            lines, columns, bounds, self.queries, vectors, first, labels, seen, cursors, ends,
+            lines, columns, bounds, self.queries, vectors, labels, *self._seen,
             self.kept, self.scores, self.positions, self.counts, self.bars,
         )  # fmt: skip
 

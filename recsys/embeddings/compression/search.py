@@ -22,7 +22,7 @@ from recsys.kernels.dense import read_only, row_blocks
 from recsys.parallel import Workers
 from recsys.retrieval import RankedLists
 from recsys.retrieval.exact import require_k
-from recsys.retrieval.shortlists import MARGIN, Shortlists, empty_lists, search_until_proven
+from recsys.retrieval.shortlists import MARGIN, Seen, Shortlists, empty_lists, inverse, search_until_proven
 
 __all__ = ["CodeSearch"]
 
@@ -148,7 +148,8 @@ def rescore(
     local = np.zeros(positions.shape, np.int32)
     local[valid] = places
     found = np.ascontiguousarray(scores)
-    topk.rescore_sorted(queries, read_only(rows_of(needed)), found, local, counts)
+    topk.rescore(queries, read_only(rows_of(needed)), found, local, counts)
+    topk.sort_lists(found, local, counts)
     scores[...] = found
     positions[valid] = needed[local[valid]]
 
@@ -165,7 +166,7 @@ class _Search:
     queries: np.ndarray
     asked: np.ndarray
     slack: np.ndarray
-    seen: tuple[np.ndarray, np.ndarray] | None
+    seen: Seen
     labels: np.ndarray | None
     bounds: np.ndarray | None
     lists: RankedLists
@@ -196,7 +197,7 @@ class _Search:
             queries,
             asked,
             _slack(owner, queries, asked),
-            _in_places(seen, labels, len(owner.coded)),
+            Seen(seen, None if labels is None else inverse(labels, len(owner.coded))),
             labels,
             bounds,
             lists,
@@ -235,19 +236,6 @@ def _slack(owner: CodeSearch, queries: np.ndarray, asked: np.ndarray) -> np.ndar
     if len(kept_reach):
         sizes += np.abs(queries[:, -len(kept_reach) :]) @ kept_reach
     return np.asarray(4 * (owner.coded.dim + 8) * 2.0**-24 * sizes, np.float32)
-
-
-def _in_places(
-    seen: tuple[np.ndarray, np.ndarray] | None, labels: np.ndarray | None, n: int
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """`seen` by places, rising within a query; what has no place goes."""
-    if seen is None or labels is None:
-        return seen
-    place = np.full(n, -1, np.int32)
-    place[labels] = np.arange(len(labels), dtype=np.int32)
-    indptr, indices = np.empty(len(seen[0]), np.int64), np.empty(seen[0][-1] - seen[0][0], np.int32)
-    topk.renumber(*seen, place, indptr, indices)
-    return indptr, indices
 
 
 class _Pass:

@@ -211,7 +211,8 @@ class _Search:
         indptr, indices = self._seen(rows)
         found_kernels.keep_allowed(found, indptr, indices, self.allowed, positions, counts)
         scores = np.empty(found.shape, np.float32)
-        topk.rescore_sorted(queries, self.items, scores, positions, counts)
+        topk.rescore(queries, self.items, scores, positions, counts)
+        topk.sort_lists(scores, positions, counts)
         kept = min(self.k, found.shape[1])
         self.positions[rows, :kept], self.scores[rows, :kept] = positions[:, :kept], scores[:, :kept]
         self.counts[rows] = np.minimum(counts, kept)
