@@ -332,7 +332,7 @@ def possible_pairs(
         for i in range(0, n, TILE_ROWS):
             for r in range(TILE_ROWS):
                 row = rows[min(i + r, n - 1)]
-                _set_limits(bars[row], row_about[row], about, limits[:, r])
+                _set_limits(bars[row], row_about, row, about, n_near, limits, r)
             for q in range(n_near):
                 p = near + q
                 if not _made_tile(
@@ -371,22 +371,22 @@ def _leave(codes, rows, n, row_about, bars, longest):
 
 
 @part
-def _set_limits(bar, row, columns, limits):
-    """Whole numbers, by panel, that every sum is above with which sum · unit + gain reaches the bar.
+def _set_limits(bar, row_about, row, about, n, limits, r):
+    """limits[:n, r] = whole numbers, by panel, that every sum is above with which sum · unit + gain reaches the bar.
 
-    row : (4,) and columns : (3, n), what is told about a row and about panels.
+    about : (3, ≥ n), as `column_about`.
     """
-    if not (row[0] > 0 and bar > -np.inf):  # everything reaches it, or may reach it
-        for q in range(len(limits)):
-            limits[q] = _LOWEST
+    step, kept, left = row_about[row, 0], row_about[row, 1], row_about[row, 2]
+    if not (step > 0 and bar > -np.inf):  # everything reaches it, or may reach it
+        for q in range(n):
+            limits[q, r] = _LOWEST
         return
-    inverse = np.float32(1) / row[0]
-    for q in range(len(limits)):
-        gain = row[1] * columns[2, q] + row[2] * columns[1, q]
-        unit = inverse / columns[0, q] if columns[0, q] > 0 else np.float32(0)
+    for q in range(n):
+        gain = kept * about[2, q] + left * about[1, q]
+        unit = np.float32(1) / (step * about[0, q]) if about[0, q] > 0 else np.float32(0)
         # Rounding takes no more than a few parts of 10⁷ from either.
         limit = (bar - gain - _ROUNDED * (abs(bar) + gain)) * unit - np.float32(3)
-        limits[q] = np.int32(max(min(limit, _LARGEST), -_LARGEST))
+        limits[q, r] = np.int32(max(min(limit, _LARGEST), -_LARGEST))
 
 
 @kernel

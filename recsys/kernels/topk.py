@@ -390,22 +390,6 @@ def keep_found(
         n_some = 0
 
 
-@part
-def _sink(scores, positions, place, size):
-    """Restores a heap whose root is its worst entry, after the one at `place` became better."""
-    while True:
-        child = 2 * place + 1
-        if child >= size:
-            return
-        if child + 1 < size and _better(scores[child], positions[child], scores[child + 1], positions[child + 1]):
-            child += 1
-        if _better(scores[child], positions[child], scores[place], positions[place]):
-            return
-        scores[place], scores[child] = scores[child], scores[place]
-        positions[place], positions[child] = positions[child], positions[place]
-        place = child
-
-
 @kernel
 def rescore(queries, items, best_scores, best_positions, counts):
     """Replaces each shortlist's scores by float64 dot products, rounded once, in place: they depend on the pair alone."""
@@ -421,13 +405,17 @@ def rescore(queries, items, best_scores, best_positions, counts):
 
 @kernel
 def sort_lists(best_scores, best_positions, counts):
-    """Sorts each shortlist, best first, in place."""
+    """Sorts each shortlist, best first, in place (Shell sort)."""
     for row in range(len(counts)):
-        size = counts[row]
         scores, positions = best_scores[row], best_positions[row]
-        for place in range(size // 2 - 1, -1, -1):
-            _sink(scores, positions, place, size)
-        for last in range(size - 1, 0, -1):  # the worst goes to the end
-            scores[0], scores[last] = scores[last], scores[0]
-            positions[0], positions[last] = positions[last], positions[0]
-            _sink(scores, positions, 0, last)
+        gap = 1
+        while gap < counts[row] // 3:
+            gap = 3 * gap + 1
+        while gap > 0:
+            for place in range(gap, counts[row]):
+                score, position, free = scores[place], positions[place], place
+                while free >= gap and _better(score, position, scores[free - gap], positions[free - gap]):
+                    scores[free], positions[free] = scores[free - gap], positions[free - gap]
+                    free -= gap
+                scores[free], positions[free] = score, position
+            gap //= 3

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys.kernels import screening
-from recsys.kernels.dense import rotate
-from recsys.parallel import Workers
 from recsys.retrieval.shortlists import QueryShortlists
 
 __all__ = ["Screen", "screened"]
@@ -64,9 +62,8 @@ class Screen:
     def of(cls, vectors: np.ndarray, norms: np.ndarray) -> Screen:
         """Of (n, dim) float32 vectors of these falling norms."""
         n, dim = vectors.shape
-        axes, turned = _mixing_axes(dim), np.empty_like(vectors)
-        with Workers(1) as workers:
-            rotate(vectors, axes, workers, turned)
+        axes = _mixing_axes(dim)
+        turned = vectors @ axes
         size = n // _SAMPLED
         places = np.arange(size if size >= _LEAST_SAMPLE else 0) * _SAMPLED + _SAMPLED // 2
         sampled = np.full(n, -1, np.int32)
