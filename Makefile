@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 # The first Python of 3.11 or newer; set PYTHON=... to choose another.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+# A process a processor, each with whole files of tests.
+PYTEST := $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=8 --dist=loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 # The kernels run once more as plain Python: what they compute must not depend on the compiler.
@@ -22,8 +24,8 @@ demo: $(VENV)/.runtime ## the main job on the bundled data, from log to recommen
 	$(BIN)/recsys demo --output demo
 
 test: $(VENV)/.test lint ## lint, types, all tests, and the kernels again without compilation
-	$(BIN)/python -m pytest tests
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(KERNEL_TESTS)
+	$(PYTEST) tests
+	NUMBA_DISABLE_JIT=1 $(PYTEST) $(KERNEL_TESTS)
 
 lint: $(VENV)/.test ## ruff and mypy
 	$(BIN)/ruff check recsys tests data notebooks

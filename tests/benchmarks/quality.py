@@ -31,8 +31,7 @@ from recsys.model import BlendModel
 
 FACTORS = 128
 OURS_CHOSEN, IMPLICIT_CHOSEN = "recsys.ALS, chosen", "implicit, chosen"
-BLENDED = "recsys.Blend of it and RP3beta"
-COMPARED = ("recsys.ALS, defaults", OURS_CHOSEN, BLENDED, IMPLICIT_CHOSEN)
+COMPARED = ("recsys.ALS, defaults", OURS_CHOSEN, IMPLICIT_CHOSEN)
 
 # How far a value may be from the published one. Most popular leaves nothing to choose but ties; the neighbours of item-kNN are
 # cut in the middle of ties, and EASE is inverted in single precision here.
@@ -75,21 +74,25 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Blended:
-    """What is blended with the chosen ALS, on the same weighted data, and its share: both chosen on validation."""
+    """What is blended with the chosen ALS, on the same pairs, and its share: chosen on validation. slow : only with --ease."""
 
-    trainer: recsys.RP3beta
+    trainer: recsys.RP3beta | recsys.EASE
     share: float
+    slow: bool = False
+
+    @property
+    def name(self) -> str:
+        """As the table shows it."""
+        return f"recsys.Blend of it and {type(self.trainer).__name__}"
 
     def model(self, als: recsys.Model) -> BlendModel:
         """The blend with `als`."""
-        parts = {"als": als, "rp3beta": self.trainer.fit(als.history)}
-        return BlendModel.of(parts, {"als": 1 - self.share, "rp3beta": self.share})
+        parts = {"als": als, "other": self.trainer.fit(als.history)}
+        return BlendModel.of(parts, {"als": 1 - self.share, "other": self.share})
 
     def in_words(self) -> str:
         """In one line."""
-        exponents = (self.trainer.source_exponent, self.trainer.user_exponent, self.trainer.target_exponent)
-        walk = f"exponents ({', '.join(f'{value:g}' for value in exponents)}), {self.trainer.neighbours} neighbours"
-        return f"{1 - self.share:g} of it and {self.share:g} of RP3beta with {walk}"
+        return f"{1 - self.share:g} of it and {self.share:g} of {self.trainer!r}"
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class Task:
 
     published : other published rows, on the same test set with the pairs of train masked. baselines : those made again here.
     ours, implicit : what did best on validation data (README.md says what was tried), never on the test set.
-    blended : None where `recsys.Blend` refuses on validation data.
+    blended : none where `recsys.Blend` refuses on validation data.
     """
 
     name: str
@@ -109,7 +112,7 @@ class Task:
     ours: Chosen
     implicit: Chosen
     baselines: tuple[Baseline, ...] = ()
-    blended: Blended | None = None
+    blended: tuple[Blended, ...] = ()
 
 
 TASKS = (
@@ -140,7 +143,10 @@ TASKS = (
             degree=(-0.25, -0.35),
         ),
         implicit=Chosen(1024, 5, {"alpha": 20.0, "regularization": 0.01}),
-        blended=Blended(recsys.RP3beta(source_exponent=0.5, user_exponent=0.8, target_exponent=0.3, neighbours=500), 0.35),
+        blended=(
+            Blended(recsys.RP3beta(source_exponent=0.5, user_exponent=0.8, target_exponent=0.3, neighbours=500), 0.35),
+            Blended(recsys.EASE(regularization=80.0), 0.2, slow=True),
+        ),
     ),
     Task(
         name="lastfm-hetrec",
@@ -165,7 +171,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=[task.name for task in TASKS], help="one data set instead of all")
     parser.add_argument("--repeats", type=int, default=3, help="trainings a contender; the median time is shown")
-    parser.add_argument("--ease", action="store_true", help="also make EASE again: 7 GB of memory, 7 processor minutes")
+    parser.add_argument("--ease", action="store_true", help="EASE too, again and as a part of a blend: 7 GB, half an hour")
     parser.add_argument("--json", type=Path, help="write everything to this file")
     options = parser.parse_args()
     results = {}
@@ -189,12 +195,13 @@ def run(task: Task, repeats: int, *, slow: bool) -> dict[str, Any]:
         if slow or not baseline.slow:
             result = recsys.evaluate(baseline.trainer.fit(train, progress=baseline.slow), test, task.metrics)
             again[baseline.name] = check(baseline.name, result, task.published[baseline.name], SAME)
-    results = judge_all(task, train, test, repeats)
+    blended = [blend for blend in task.blended if slow or not blend.slow]
+    results = judge_all(task, blended, train, test, repeats)
     for name, row in again.items():
         print(f"  {name + ' (made again)':34}" + "".join(f"{cell:26}" for cell in row["cells"]).rstrip())
     for name, values in task.published.items():
         print(f"  {name + ' (published)':34}" + "".join(f"{value:<26.4f}" for value in values).rstrip())
-    compared = {name: result for name, (result, _) in results.items() if name in COMPARED}
+    compared = {name: results[name][0] for name in [*COMPARED, *(blend.name for blend in blended)]}
     comparison = recsys.compare(compared, baseline=IMPLICIT_CHOSEN)
     print(f"\n{comparison}")
     rows = {name: {**result.to_dict()["metrics"], **asdict(fit)} for name, (result, fit) in results.items()}
@@ -202,12 +209,12 @@ def run(task: Task, repeats: int, *, slow: bool) -> dict[str, Any]:
 
 
 def judge_all(
-    task: Task, train: recsys.Interactions, test: recsys.Interactions, repeats: int
+    task: Task, blended: list[Blended], train: recsys.Interactions, test: recsys.Interactions, repeats: int
 ) -> dict[str, tuple[EvaluationResult, Measurement]]:
     """Trains, judges and prints every contender."""
     print(f"\n  {OURS_CHOSEN}: {task.ours.in_words()}\n  {IMPLICIT_CHOSEN}: {task.implicit.in_words()}")
-    if task.blended is not None:
-        print(f"  {BLENDED}: {task.blended.in_words()}")
+    for blend in blended:
+        print(f"  {blend.name}: {blend.in_words()}")
     print(
         f"  defaults: {FACTORS} factors; means over {test.n_users:,} test users with 95 % intervals; medians of {repeats} fits"
     )
@@ -218,9 +225,9 @@ def judge_all(
         results[name] = result, fit
         cells = "".join(f"{_interval(row):26}" for row in result.summary().itertuples())
         print(f"  {name:34}{cells}{fit.seconds:6.2f}{fit.peak_bytes / 1e6:9.0f}{fit.above_bytes / 1e6:15.0f}", flush=True)
-        if name == OURS_CHOSEN and task.blended is not None:
+        if name == OURS_CHOSEN:
             als = recsys.Model.from_vectors(task.ours.weighted(train), users, items)
-            results[BLENDED] = judge_blend(task, task.blended, als, test, fit)
+            results |= {blend.name: judge_blend(task, blend, als, test, fit) for blend in blended}
     return results
 
 
@@ -233,7 +240,7 @@ def judge_blend(
     seconds = time.perf_counter() - began
     result = recsys.evaluate(model, test, task.metrics)
     cells = "".join(f"{_interval(row):26}" for row in result.summary().itertuples())
-    print(f"  {BLENDED:34}{cells}{seconds:+6.1f}", flush=True)
+    print(f"  {blended.name:34}{cells}{seconds:+6.1f}", flush=True)
     return result, replace(fit, seconds=fit.seconds + seconds)
 
 
