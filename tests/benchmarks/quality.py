@@ -145,7 +145,7 @@ TASKS = (
         implicit=Chosen(1024, 5, {"alpha": 20.0, "regularization": 0.01}),
         blended=(
             Blended(recsys.RP3beta(source_exponent=0.5, user_exponent=0.8, target_exponent=0.3, neighbours=500), 0.35),
-            Blended(recsys.EASE(regularization=80.0), 0.2, slow=True),
+            Blended(recsys.EASE(regularization=80.0), 0.4, slow=True),
         ),
     ),
     Task(
