@@ -1,9 +1,9 @@
 """Screening: many queries by items of falling norm, most pairs ruled out by bounds from codes in few bits.
 
-A query is done when its norm times the next block's can not reach the worst score that it keeps. Of the other pairs the product
-of small codes is made, several times as fast as that of floats. With what the codes leave out it bounds the score from above,
-and only pairs whose bound reaches the bar are scored. What the bar will be at least is guessed from a sample of the items
-before the first block; a list for which the guess was too high is searched again. May import kernels, parallel and shortlists.
+A query is done when its norm times that of the next items can not reach the worst score that it keeps. Of the other pairs the
+product of small codes is made, twice as fast as that of floats or more. With what the codes leave out it bounds the score from
+above, and only pairs whose bound reaches the bar are scored. Before, a sample of the items suggests what the bar will be at
+least; a list for which that was too high is searched again. May import kernels and shortlists.
 """
 
 from __future__ import annotations
