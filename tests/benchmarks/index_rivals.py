@@ -19,7 +19,7 @@ __all__ = ["METHODS", "Built", "Missing"]
 _WIDTHS = [16, 32, 64, 128, 256, 512, 1024]
 _NEIGHBOURS, _BUILD_WIDTH = 32, 200
 # How many times k are fetched and scored again, by our indexes: the more, the coarser their codes.
-_SPARES = {"ivf": (1.25, 2.0, 4.0), "ivf-pq": (4.0, 16.0, 32.0), "hnsw": (1.25,)}
+_SPARES = {"ivf": (1.25, 8.0, 16.0), "ivf-pq": (4.0, 16.0, 32.0), "hnsw": (1.25,)}
 
 
 class Missing(Exception):
