@@ -162,13 +162,13 @@ _lowest = _plain_lowest() if _is_plain else _compiled_lowest()
 
 
 @kernel
-def renumber(indptr, indices, rows, place, n_places, begins, ends, places):
+def renumber(indptr, indices, rows, place, begins, ends, places):
     """The items indices[indptr[row] : indptr[row + 1]] of some rows as rising places in a catalogue; what has none (-1) goes.
 
     rows, begins, ends : (n,) int64, the latter filled: places[begins[r] : ends[r]] are those of row rows[r].
     """
     # All pairs by parts of the catalogue first, then each at the end of its row, near which it belongs.
-    width = n_places // _PARTS + 1
+    width = len(place) // _PARTS + 1
     firsts = np.zeros(_PARTS + 1, np.int64)
     filled = 0
     for r in range(len(rows)):

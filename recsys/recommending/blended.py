@@ -148,13 +148,13 @@ class BlendedCatalogue:
 
     def units(self) -> np.ndarray:
         """Those of the first part that has any. Raises `InputError` where none has."""
-        for place, part in enumerate(self.likeness):
+        *others, last = self.likeness
+        for part in others:
             try:
                 return part.units()
             except InputError:
-                if place == len(self.likeness) - 1:
-                    raise
-        raise InputError("A blend needs at least one part.")
+                continue
+        return last.units()
 
     def reason_finder(self, n_reasons: int) -> BlendedReasons:
         """By the weighted sums of what each part finds. Raises `InputError` where one part finds none."""

@@ -56,14 +56,13 @@ def all_contributions(rows: Rows, largest: Callable[[int, int], Reasons]) -> np.
     owners = np.repeat(np.arange(len(rows)), rows.counts)
     # An item stands once in a row: its place there follows from row and item.
     keys = owners * np.int64(_MOST_ITEMS) + rows.indices
-    amounts: np.ndarray | None = None
-    for sign in (1, -1):
-        found = largest(width, sign)
-        amounts = np.zeros(found.contributions.shape) if amounts is None else amounts
+    signed = {sign: largest(width, sign) for sign in (1, -1)}
+    amounts = np.zeros(signed[1].contributions.shape)
+    for sign, found in signed.items():
         row, place, slot = np.nonzero(np.arange(width) < found.counts[:, :, None])
         entries = np.searchsorted(keys, row * np.int64(_MOST_ITEMS) + found.positions[row, place, slot])
         amounts[row, place, entries - rows.indptr[row]] = sign * found.contributions[row, place, slot]
-    return np.zeros((0, 0, width)) if amounts is None else amounts
+    return amounts
 
 
 def reason_type(items: IdMap) -> pa.DataType:

@@ -114,7 +114,7 @@ class ExactSearch:
         order = np.argsort(-norms, kind="stable")
         labels, columns, norms = items.labels[order], items.columns[order], norms[order]
         codes = MULTIPLIES_BYTES and columns.shape[1] >= _WORTH_CODING
-        screen = Screen.of(columns, norms) if codes else None
+        screen = Screen.of(columns) if codes else None
         return _Arranged(labels, inverse(labels, len(self._items)), columns, norms, screen)
 
 

@@ -23,7 +23,7 @@ from recsys.kernels import item_item as kernels
 from recsys.kernels.dense import row_blocks
 from recsys.parallel import Workers
 from recsys.retrieval.exact import RankedLists, require_k
-from recsys.retrieval.shortlists import empty_lists
+from recsys.retrieval.shortlists import empty_lists, inverse
 
 __all__ = ["DenseWeights", "ItemWeights", "SparseWeights"]
 
@@ -279,8 +279,7 @@ class SparseWeights(ItemWeights):
 
     def take(self, positions: np.ndarray) -> SparseWeights:
         """See `ItemWeights`. The positions must rise."""
-        place = np.full(self.n_items, -1, np.int32)
-        place[positions] = np.arange(len(positions), dtype=np.int32)
+        place = inverse(positions, self.n_items)
         rows = Rows(*self._matrix).take(positions)
         columns = place[rows.indices]
         kept = columns >= 0

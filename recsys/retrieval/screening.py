@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys.kernels import screening
-from recsys.retrieval.shortlists import QueryShortlists
+from recsys.retrieval.shortlists import QueryShortlists, inverse
 
 __all__ = ["Screen", "screened"]
 
@@ -48,27 +48,24 @@ class _Coded:
 class Screen:
     """Items by falling norm, as codes.
 
-    norms : (n,) float64;  axes : (dim, dim) float32, into which vectors are turned before, so that no coordinate stands out.
+    axes : (dim, dim) float32, into which vectors are turned before, so that no coordinate stands out.
     sampled : (n,) int32, the number of each place in the sample, -1 for none.
     """
 
-    norms: np.ndarray
     axes: np.ndarray
     items: _Coded
     sampled: np.ndarray
     sample: _Coded
 
     @classmethod
-    def of(cls, vectors: np.ndarray, norms: np.ndarray) -> Screen:
-        """Of (n, dim) float32 vectors of these falling norms."""
+    def of(cls, vectors: np.ndarray) -> Screen:
+        """Of (n, dim) float32 vectors of falling norms."""
         n, dim = vectors.shape
         axes = _mixing_axes(dim)
         turned = vectors @ axes
         size = n // _SAMPLED
         places = np.arange(size if size >= _LEAST_SAMPLE else 0) * _SAMPLED + _SAMPLED // 2
-        sampled = np.full(n, -1, np.int32)
-        sampled[places] = np.arange(len(places))
-        return cls(norms, axes, _Coded.of(turned), sampled, _Coded.of(turned[places]))
+        return cls(axes, _Coded.of(turned), inverse(places, n), _Coded.of(turned[places]))
 
 
 def screened(screen: Screen, best: QueryShortlists, vectors: np.ndarray, labels: np.ndarray, *, guess: bool) -> None:

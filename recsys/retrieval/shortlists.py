@@ -82,7 +82,7 @@ class Seen:
         if self.place is None:
             return indices, begins, ends
         places = np.empty((ends - begins).sum(), np.int32)
-        topk.renumber(indptr, indices, rows, self.place, len(self.place), begins, ends, places)
+        topk.renumber(indptr, indices, rows, self.place, begins, ends, places)
         return places, begins, ends
 
 

@@ -9,19 +9,14 @@ import numpy as np
 
 from recsys.errors import quote_some
 from recsys.interactions import Interactions
-from recsys.kernels import csr, item_item
-from recsys.kernels.dense import row_blocks
 from recsys.model import ItemItemModel
-from recsys.parallel import Workers
-from recsys.retrieval.item_item import SparseWeights
 from recsys.trainers.base import Trainer, Training
-from recsys.trainers.item_item import ItemItemOutcome, both_sides
+from recsys.trainers.item_item import ItemItemOutcome, both_sides, entries, nearest, nearest_blocks, weights_by_source
 from recsys.trainers.search_space import Choice, Range, SearchSpace
 
 __all__ = ["ItemKNN"]
 
 _SIMILARITIES = ("cosine", "jaccard")
-_ITEMS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,16 +86,15 @@ class _Neighbours(Training[ItemItemModel]):
 
     def __init__(self, trainer: ItemKNN, train: Interactions) -> None:
         self._trainer, self._train = trainer, train
-        self.parts = len(row_blocks(train.n_items, _ITEMS))
+        self.parts = len(nearest_blocks(train.n_items))
 
     def train_epoch(self) -> dict[str, float]:
         positions, likeness, counts = self._nearest()
-        kept = np.arange(positions.shape[1]) < counts[:, None]
         if self._trainer.normalized:
+            kept = np.arange(positions.shape[1]) < counts[:, None]
             likeness /= np.maximum(likeness.sum(axis=1, keepdims=True, where=kept), 1e-30)
-        by_item = np.concatenate([[0], np.cumsum(counts)]), positions[kept], likeness[kept]
-        indptr, indices, order = csr.transpose(by_item[0], by_item[1], self._train.n_items)
-        self._weights = SparseWeights(self._offsets(*by_item), indptr, indices, by_item[2][order])
+        by_item = entries(positions, likeness, counts)
+        self._weights = weights_by_source(by_item, self._offsets(*by_item))
         return {}
 
     def _nearest(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -111,19 +105,8 @@ class _Neighbours(Training[ItemItemModel]):
         np.add.at(sizes, users.indices, users.weights.astype(np.float64) ** 2)
         by_union = self._trainer.similarity == "jaccard"
         lengths_sizes = np.column_stack([np.zeros(n) if by_union else np.sqrt(sizes), sizes])
-        shape = n, min(self._trainer.neighbours, n - 1)
-        positions, likeness, counts = np.zeros(shape, np.int32), np.zeros(shape, np.float32), np.zeros(n, np.int64)
-
-        def work(block: slice) -> None:
-            item_item.nearest_items(
-                block.start, block.stop, items.indptr, items.indices, items.weights, users.indptr, users.indices, users.weights,
-                lengths_sizes, float(by_union), float(self._trainer.shrink), likeness, positions, counts,
-            )  # fmt: skip
-            self.part_done()
-
-        with Workers(self._trainer.num_threads) as workers:
-            workers.map(work, row_blocks(n, _ITEMS))
-        return positions, likeness, counts
+        likeness_of = lengths_sizes, float(by_union), float(self._trainer.shrink)
+        return nearest(items, users, likeness_of, self._trainer.neighbours, self._trainer.num_threads, self.part_done)
 
     def _offsets(self, indptr: np.ndarray, neighbours: np.ndarray, likeness: np.ndarray) -> np.ndarray:
         """(n_items,) float32: m_i - Σ_j s_ij m_j; 0 where nothing is centred."""

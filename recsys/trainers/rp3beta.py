@@ -10,18 +10,12 @@ import numpy as np
 from recsys.fold_in import Rows
 from recsys.fold_in.rows import read_only
 from recsys.interactions import Interactions
-from recsys.kernels import csr, item_item
-from recsys.kernels.dense import row_blocks
 from recsys.model import ItemItemModel
-from recsys.parallel import Workers
-from recsys.retrieval.item_item import SparseWeights
 from recsys.trainers.base import Trainer, Training
-from recsys.trainers.item_item import ItemItemOutcome, both_sides
+from recsys.trainers.item_item import ItemItemOutcome, both_sides, entries, nearest, nearest_blocks, weights_by_source
 from recsys.trainers.search_space import Range, SearchSpace
 
 __all__ = ["RP3beta"]
-
-_ITEMS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,37 +78,19 @@ class _Walks(Training[ItemItemModel]):
 
     def __init__(self, trainer: RP3beta, train: Interactions) -> None:
         self._trainer, self._train = trainer, train
-        self.parts = len(row_blocks(train.n_items, _ITEMS))
+        self.parts = len(nearest_blocks(train.n_items))
 
     def train_epoch(self) -> dict[str, float]:
-        positions, reached, counts = self._best_sources()
-        kept = np.arange(positions.shape[1]) < counts[:, None]
-        indptr = np.concatenate([[0], np.cumsum(counts)])
-        indptr, indices, order = csr.transpose(indptr, positions[kept], self._train.n_items)
-        offsets = np.zeros(self._train.n_items, np.float32)
-        self._weights = SparseWeights(offsets, indptr, indices, reached[kept][order])
-        return {}
-
-    def _best_sources(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Positions and weights B_ji (n_items, neighbours) of the best sources j of each item i, in no order, and how many."""
         first_step, last_step, of_target = self._steps()
-        n = self._train.n_items
-        shape = n, min(self._trainer.neighbours, n - 1)
-        positions, reached, counts = np.zeros(shape, np.int32), np.zeros(shape, np.float32), np.zeros(n, np.int64)
         # No lengths and no shrinkage: likeness is then the sum over users itself.
-        plain, by_union, whole = np.zeros((n, 2)), 0.0, 1.0
-
-        def work(block: slice) -> None:
-            item_item.nearest_items(
-                block.start, block.stop, last_step.indptr, last_step.indices, last_step.weights, first_step.indptr,
-                first_step.indices, first_step.weights, plain, by_union, whole, reached, positions, counts,
-            )  # fmt: skip
-            reached[block] *= of_target[block, None]
-            self.part_done()
-
-        with Workers(self._trainer.num_threads) as workers:
-            workers.map(work, row_blocks(n, _ITEMS))
-        return positions, reached, counts
+        plain = np.zeros((self._train.n_items, 2)), 0.0, 1.0
+        positions, reached, counts = nearest(
+            last_step, first_step, plain, self._trainer.neighbours, self._trainer.num_threads, self.part_done
+        )
+        reached *= of_target[:, None]
+        offsets = np.zeros(self._train.n_items, np.float32)
+        self._weights = weights_by_source(entries(positions, reached, counts), offsets)
+        return {}
 
     def _steps(self) -> tuple[Rows, Rows, np.ndarray]:
         """By user r_vj d_j^-s, by item d_v^-a r_vi, and (n_items,) d_i^-t, which changes nothing of which sources are best."""
